@@ -1,0 +1,61 @@
+# Everything a newcomer or CI needs; each target says what it does in `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find rust_core -name '*.rs' -not -path '*/target/*' -not -path 'rust_core/fuzz/*') \
+	Cargo.toml Cargo.lock rust_core/core/Cargo.toml rust_core/python/Cargo.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test bench fuzz format vectors lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.built ## Make .venv with locked dependencies and the release build
+
+$(VENV)/.installed: locks/dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallygate needs Python 3.11 or newer; set PYTHON=…")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	touch $@
+
+$(VENV)/.built: $(VENV)/.installed pyproject.toml $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo "Tallygate needs a Rust toolchain (rustc and cargo, 1.89 or newer)"; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	touch $@
+
+test: setup ## Run every test (Rust and Python)
+	cargo test --quiet --locked --workspace
+	$(BIN)/python -m pytest -q
+
+check: setup ## Format, lint, types, imports, stubs, clippy, licences
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m mypy.stubtest gateway._core
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources of crates were not checked"; fi
+
+bench: setup ## Measure what is promised about speed
+	$(BIN)/python -m benches
+
+format: setup ## Rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cargo fmt --all
+
+vectors: setup ## Write tests/vectors again from their generator
+	$(BIN)/python -m tests.vectors.generate
+
+lock: $(VENV)/.installed ## Resolve the Python dependencies again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --upgrade --extra dev --output-file locks/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --constraint locks/dev.txt --output-file locks/run.txt pyproject.toml
+
+clean: ## Remove what was built
+	rm -rf $(VENV) target rust_core/fuzz/target
