@@ -1,0 +1,46 @@
+"""Limits of a night: each with its unit, its reason and, where there is one, its precedent.
+
+They are the defaults of `tallygate.toml` (`gateway.base.config`). What a format fixes (16,384 bytes a
+statement, 16 attachments a packet) is not here: nobody may configure that.
+"""
+
+# Connections open at once. One costs about 13 KiB: 4,096 stay under 64 MiB and under 8,192 open files.
+CONNECTIONS = 4_096
+
+# Seconds for a TLS handshake: three round trips over a satellite line with one loss (nginx allows 60).
+HANDSHAKE_SECONDS = 10
+# … and while the cap is reached, when a slow stranger keeps a box waiting.
+HANDSHAKE_SECONDS_UNDER_PRESSURE = 5
+
+# Seconds for one whole request with at most 16 KiB of body: a 56k modem needs three.
+REQUEST_SECONDS = 10
+
+# Bytes a second that the upload of a scan must reach; its deadline is size ÷ this + REQUEST_SECONDS.
+ATTACHMENT_BYTES_PER_SECOND = 1_024
+
+# Requests on one connection: everything a box has to say in a night, then it may connect again.
+REQUESTS_PER_CONNECTION = 100
+
+# Connections of one certificate: one that works and one that the box has given up but we have not yet.
+CONNECTIONS_PER_CERTIFICATE = 2
+
+# Statements waiting for the ledger: eight seconds at a thousand a second, the end of REQUEST_SECONDS.
+QUEUE_STATEMENTS = 8_192
+# Statements in one transaction: at most 16 MiB, tens of milliseconds to verify on two cores.
+BATCH_STATEMENTS = 1_024
+
+# Bytes that stay free on the ledger's disk: SQLite's WAL and one checkpoint must always fit.
+DISK_RESERVE_BYTES = 1_073_741_824
+
+# Requests a minute of one certificate. A box needs about ten in a night's busiest minute.
+DEVICE_REQUESTS_PER_MINUTE = 120
+# A courier carries a district of boxes, a commission's computer the decisions.
+COURIER_REQUESTS_PER_MINUTE = 3_000
+
+# New entries of one device over one certificate: hourly turnout for days, results, corrections and repeats.
+ENTRIES_PER_DEVICE = 256
+# A desk speaks for many stations: so many more for each station of its area.
+ENTRIES_PER_DESK_STATION = 16
+
+# Refusals kept for the operator: forty for each of 2,400 stations; a flood cannot fill the disk.
+REFUSALS_KEPT = 100_000

@@ -1,0 +1,48 @@
+//! Canonical JSON for Python values.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple};
+use tallygate_core::jcs::{self, Value};
+
+use crate::error::raise;
+
+/// Arrays and objects inside each other; a manifest needs 4.
+const MAX_DEPTH: usize = 32;
+
+#[pyfunction]
+pub(crate) fn canonical_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    jcs::write(&from_python(value, 0)?).map_err(raise)
+}
+
+fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
+    if depth > MAX_DEPTH {
+        return Err(PyTypeError::new_err("too deeply nested for canonical JSON"));
+    }
+    if value.is_none() {
+        return Ok(Value::Null);
+    }
+    if value.is_instance_of::<PyBool>() {
+        return Err(PyTypeError::new_err("canonical JSON of this project has no true and false"));
+    }
+    if value.is_instance_of::<PyInt>() {
+        return match value.extract() {
+            Ok(int) => Ok(Value::Int(int)),
+            Err(_) => Err(raise(tallygate_core::Error::Json("numbers must be integers from 0 to 2^53-1"))),
+        };
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Value::Str(text.to_cow()?.into_owned()));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return value.try_iter()?.map(|item| from_python(&item?, depth + 1)).collect::<PyResult<_>>().map(Value::List);
+    }
+    if let Ok(members) = value.cast::<PyDict>() {
+        return members
+            .iter()
+            .map(|(key, member)| Ok((key.extract::<String>()?, from_python(&member, depth + 1)?)))
+            .collect::<PyResult<_>>()
+            .map(Value::Map);
+    }
+    Err(PyTypeError::new_err("canonical JSON takes None, int, str, list, tuple and dict"))
+}
