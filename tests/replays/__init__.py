@@ -1,0 +1,1 @@
+"""Replays: real and synthetic result sets as election and results folders (README.md)."""
