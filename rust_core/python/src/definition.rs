@@ -113,6 +113,23 @@ pub(crate) struct Station {
     name: String,
 }
 
+impl From<core::Station<'_>> for Station {
+    fn from(station: core::Station<'_>) -> Self {
+        Self {
+            number: station.number,
+            area: station.area,
+            registered: station.registered,
+            kind: station.kind.word(),
+            expects_box: station.expects_box,
+            closes_at: station.closes_at,
+            timezone: station.timezone.to_owned(),
+            contests: station.contests.to_vec(),
+            label: station.label.to_owned(),
+            name: station.name.to_owned(),
+        }
+    }
+}
+
 /// A country's own protocol line.
 #[allow(clippy::struct_field_names, reason = "the column is named so")]
 #[pyclass(frozen, get_all, module = "gateway._core")]
@@ -137,24 +154,6 @@ pub(crate) struct Check {
 #[pyclass(frozen, module = "gateway._core")]
 pub(crate) struct Definition {
     inner: Arc<core::Definition>,
-}
-
-impl Definition {
-    fn station_of(&self, station: &core::Station<'_>) -> Station {
-        Station {
-            number: station.number,
-            // Every station's area was found when the table was read; 0 is no area's number.
-            area: self.inner.area_at(station.area).map_or(0, |area| area.number),
-            registered: station.registered,
-            kind: station.kind.word(),
-            expects_box: station.expects_box,
-            closes_at: station.closes_at,
-            timezone: station.timezone.to_owned(),
-            contests: station.contests.to_vec(),
-            label: station.label.to_owned(),
-            name: station.name.to_owned(),
-        }
-    }
 }
 
 #[pymethods]
@@ -276,11 +275,11 @@ impl Definition {
     }
 
     fn station(&self, number: u64) -> Option<Station> {
-        self.inner.station(number).map(|station| self.station_of(&station))
+        self.inner.station(number).map(Station::from)
     }
 
     fn stations(&self) -> Vec<Station> {
-        self.inner.stations().map(|station| self.station_of(&station)).collect()
+        self.inner.stations().map(Station::from).collect()
     }
 
     fn __repr__(&self) -> String {

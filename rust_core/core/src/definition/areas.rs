@@ -99,12 +99,16 @@ impl Areas {
         self.cell(cell).map(|_| number)
     }
 
+    pub(super) fn number_at(&self, index: usize) -> Option<u64> {
+        self.numbers.get(index)
+    }
+
     pub(super) fn get(&self, index: usize) -> Option<Area<'_>> {
         let mut texts = self.texts.row(index);
         Some(Area {
             index,
-            number: self.numbers.get(index)?,
-            parent: self.parent(index).and_then(|parent| self.numbers.get(parent)),
+            number: self.number_at(index)?,
+            parent: self.parent(index).and_then(|parent| self.number_at(parent)),
             level: self.levels.get(index).and_then(|&level| self.level_names.get(level as usize))?,
             label: texts.next()?,
             code: texts.next()?,

@@ -1,9 +1,11 @@
 //! Canonical CSV, read line by line and hashed on the way: a table of any size needs the memory of one line.
 //!
 //! Canonical (RFC 4180, narrowed): no BOM, the expected header, `,` between cells, LF after every line, a cell quoted
-//! exactly when it holds `,` or `"`, the latter doubled. A line is first judged as a whole (its end, UTF-8, cells) and blames no column;
-//! then its cells are judged from left to right. Whatever its lines hold, a table that is not the one its manifest names is
-//! `table.changed`.
+//! exactly when it holds `,` or `"`, the latter doubled.
+//!
+//! Order of judgement: size and SHA-256 (`table.changed`, whatever the lines hold); each line, first as a whole (its
+//! end, its cells, UTF-8), which blames no column, then cell by cell from left to right; the number of rows; last,
+//! rules over all rows.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -17,8 +19,12 @@ use super::manifest::TableEntry;
 use crate::Hash;
 use crate::error::{Error, Result, TableFault};
 
-/// Bytes of one line without its LF: 20 texts of `MAX_TEXT_BYTES` that are all quotes need 80,000, the rest is room for lists.
+/// Bytes of one line without its LF: 20 texts of `MAX_TEXT_BYTES` that are all quotes need 80,000, the rest is room
+/// for lists.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Bytes of one table: what 32-bit offsets reach. A million stations with their names take a fortieth.
+pub const MAX_TABLE_BYTES: u64 = u32::MAX as u64;
 
 /// Bytes that one read asks the system for; larger ones measured no faster.
 const READ_BYTES: usize = 1 << 18;
@@ -136,8 +142,11 @@ fn read_file(
     if metadata.len() != entry.size {
         return Err(changed("size"));
     }
+    if entry.size > MAX_TABLE_BYTES {
+        return Err(Fault::file(TableFault::Malformed, format!("has more than {MAX_TABLE_BYTES} bytes")));
+    }
     // One byte more than expected shows a file that grew since it was measured.
-    let mut file = Hashing { source: File::open(path)?.take(entry.size.saturating_add(1)), sha256: Sha256::new() };
+    let mut file = Hashing { source: File::open(path)?.take(entry.size + 1), sha256: Sha256::new() };
     let outcome = split_lines(BufReader::with_capacity(READ_BYTES, &mut file), columns, take);
     io::copy(&mut file, &mut io::sink())?;
     if Hash::from(file.sha256.finalize()) != entry.sha256 {
@@ -289,6 +298,11 @@ mod tests {
         })
     }
 
+    /// Where, how (insert, remove, replace) and with which byte to spoil a table.
+    fn edit() -> impl Strategy<Value = (prop::sample::Index, u8, u8)> {
+        (any::<prop::sample::Index>(), 0..3_u8, prop::sample::select(&b",\"\n\r a\xd0\xbf\xff\0"[..]))
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_back(rows in rows()) {
@@ -296,10 +310,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_has_one_spelling(
-            rows in rows(),
-            edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3, prop::sample::select(&b",\"\n\r a\xd0\xbf\xff\0"[..])), 1..4),
-        ) {
+        fn what_is_read_has_one_spelling(rows in rows(), edits in prop::collection::vec(edit(), 1..4)) {
             let mut bytes = canonical(&rows);
             for (place, edit, byte) in edits {
                 let place = place.index(bytes.len() + 1);
@@ -411,6 +422,18 @@ mod tests {
         fs::write(&manifest, text.replace("\"rows\":5", "\"rows\":4")).unwrap();
         assert_eq!(verdict(Definition::load(folder.path())), ("table.malformed", None, None));
         fs::write(&manifest, text.replace("\"rows\":5", "\"rows\":9007199254740991")).unwrap();
+        assert_eq!(verdict(Definition::load(folder.path())), ("table.malformed", None, None));
+    }
+    #[test]
+    fn a_table_has_its_largest_size() {
+        let folder = Scratch::new();
+        Sample::definition().write(folder.path(), &[0; 32]);
+        let manifest = folder.path().join("election.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let size = fs::metadata(folder.path().join("checks.csv")).unwrap().len();
+        fs::write(&manifest, text.replace(&format!("\"size\":{size}"), "\"size\":4294967296")).unwrap();
+        // A file of nothing but a hole: it is refused before it is read.
+        File::create(folder.path().join("checks.csv")).unwrap().set_len(MAX_TABLE_BYTES + 1).unwrap();
         assert_eq!(verdict(Definition::load(folder.path())), ("table.malformed", None, None));
     }
 }

@@ -10,8 +10,8 @@ use super::stations::{self, Station, Stations};
 use crate::Hash;
 use crate::error::Result;
 
-/// A loaded definition: `election.json` and its six tables. Things are looked up by number; areas and stations also have an
-/// index, their place by number, for tables that run beside these.
+/// A loaded definition: `election.json` and its six tables. Things are looked up by number; areas and stations also
+/// have an index, their place by number, for tables that run beside these.
 #[derive(Debug)]
 pub struct Definition {
     /// SHA-256 of `election.json`.
@@ -31,8 +31,9 @@ impl Definition {
     /// Reads the folder that holds `election.json` and its tables.
     ///
     /// # Errors
-    /// `manifest.missing`, `manifest.malformed`, `table.missing`, `table.changed`, `table.malformed`, `table.reference`:
-    /// of the manifest, else of the first table in the order areas, contests, choices, stations, figures, checks.
+    /// `manifest.missing`, `manifest.malformed`, `table.missing`, `table.changed`, `table.malformed`,
+    /// `table.reference`: of the manifest, else of the first table in the order areas, contests, choices, stations,
+    /// figures, checks.
     pub fn load(folder: &Path) -> Result<Self> {
         let tables = [
             &areas::TABLE,
@@ -58,7 +59,7 @@ impl Definition {
         &self.election.commission.keys
     }
 
-    /// The root of the geography.
+    /// The root of the geography; every loaded definition has one.
     pub fn root(&self) -> Option<Area<'_>> {
         self.areas.get(self.areas.root())
     }
@@ -106,12 +107,12 @@ impl Definition {
 
     /// The station with this number.
     pub fn station(&self, number: u64) -> Option<Station<'_>> {
-        self.stations.get(self.stations.find(number)?)
+        self.station_at(self.stations.find(number)?)
     }
 
     /// The station with this index.
     pub fn station_at(&self, index: usize) -> Option<Station<'_>> {
-        self.stations.get(index)
+        self.stations.get(index, &self.areas)
     }
 
     /// How many stations there are.
@@ -121,7 +122,7 @@ impl Definition {
 
     /// All stations, by number.
     pub fn stations(&self) -> impl Iterator<Item = Station<'_>> {
-        (0..self.stations.len()).filter_map(|index| self.stations.get(index))
+        (0..self.stations.len()).filter_map(|index| self.station_at(index))
     }
     /// The country's own protocol line with this code.
     pub fn figure(&self, code: u64) -> Option<&Figure> {

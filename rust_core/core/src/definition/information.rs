@@ -101,8 +101,9 @@ impl Information {
     /// Reads the folder that holds `information.json` and its tables, for `definition`.
     ///
     /// # Errors
-    /// `manifest.missing`, `manifest.malformed`, `manifest.definition`, `table.missing`, `table.changed`, `table.malformed`,
-    /// `table.reference`: of the manifest, else of the first table in the order areas, contests, choices, stations, figures, checks.
+    /// `manifest.missing`, `manifest.malformed`, `manifest.definition`, `table.missing`, `table.changed`,
+    /// `table.malformed`, `table.reference`: of the manifest, else of the first table in the order areas, contests,
+    /// choices, stations, figures, checks.
     pub fn load(folder: &Path, definition: &Definition) -> Result<Self> {
         let tables = [&AREAS, &CONTESTS, &CHOICES, &STATIONS, &FIGURES, &CHECKS];
         let Manifest { hash, content: (site, media), tables: entries } =
@@ -200,20 +201,13 @@ impl Loader<'_> {
         Ok(InformationTable { columns, keys, texts })
     }
 
-    /// A cell that pages show; those that they put into addresses, styles and maps must have the form for it.
+    /// A cell that pages show: text, or the name of a file that the manifest names.
     fn shown<'a>(&self, column: &str, cell: &'a str) -> Cell<&'a str> {
-        match column {
-            _ if cell.is_empty() => Ok(cell),
-            "photo" | "panorama" if self.media.contains(cell) => Ok(cell),
-            "photo" | "panorama" => {
-                Err(unknown("file in the manifest's media with the name", format_args!("{cell:?}")))
-            }
-            "color" => cells::color(cell),
-            "link" => cells::link(cell),
-            "latitude" => cells::degrees(cell, 90),
-            "longitude" => cells::degrees(cell, 180),
-            _ => cells::text(cell),
+        let text = cells::text(cell)?;
+        if matches!(column, "photo" | "panorama") && !text.is_empty() && !self.media.contains(text) {
+            return Err(unknown("file in the manifest's media with the name", text));
         }
+        Ok(text)
     }
 }
 
@@ -262,10 +256,8 @@ mod tests {
             ("choices", 3, "contest", "0"),
             ("choices", 4, "contest", "1"),
             ("choices", 4, "choice", "1"),
-            ("choices", 4, "color", "red"),
-            ("choices", 4, "link", "javascript:0"),
-            ("stations", 2, "latitude", "90.1"),
-            ("stations", 2, "longitude", "1e2"),
+            ("choices", 4, "link", "\u{80}"),
+            ("stations", 2, "photo", "\u{1}"),
             ("figures", 2, "code", ""),
             ("checks", 2, "text_ru", "\u{9b}"),
         ] {

@@ -97,8 +97,9 @@ impl Roster {
     /// Reads the folder that holds `roster.json` and its tables, for `definition`.
     ///
     /// # Errors
-    /// `manifest.missing`, `manifest.malformed`, `manifest.definition`, `table.missing`, `table.changed`, `table.malformed`,
-    /// `table.reference`: of the manifest, else of the first table in the order devices, couriers, firmware.
+    /// `manifest.missing`, `manifest.malformed`, `manifest.definition`, `table.missing`, `table.changed`,
+    /// `table.malformed`, `table.reference`: of the manifest, else of the first table in the order devices, couriers,
+    /// firmware.
     pub fn load(folder: &Path, definition: &Definition) -> Result<Self> {
         let tables = [&DEVICES, &COURIERS, &FIRMWARE];
         let Manifest { hash, tables: entries, .. } = manifest::roster(folder, &definition.hash, tables)?;

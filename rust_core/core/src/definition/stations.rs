@@ -28,8 +28,10 @@ pub struct Station<'a> {
     pub index: usize,
     /// Its number.
     pub number: u64,
-    /// The index of its area.
-    pub area: usize,
+    /// Number of its area.
+    pub area: u64,
+    /// Index of its area.
+    pub area_index: usize,
     /// Registered voters, where they are known.
     pub registered: Option<u32>,
     /// What kind of station it is.
@@ -108,13 +110,15 @@ impl Stations {
         self.numbers.find(number)
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<Station<'_>> {
+    pub(super) fn get<'a>(&'a self, index: usize, areas: &Areas) -> Option<Station<'a>> {
         let mut texts = self.texts.row(index);
+        let area_index = *self.areas.get(index)? as usize;
         let (kind, expects_box) = *self.kinds.get(index)?;
         Some(Station {
             index,
             number: self.numbers.get(index)?,
-            area: *self.areas.get(index)? as usize,
+            area: areas.number_at(area_index)?,
+            area_index,
             registered: self.registered.get(index).copied().filter(|&registered| registered != UNKNOWN),
             kind,
             expects_box,
@@ -151,7 +155,7 @@ mod tests {
         let definition = Sample::definition().load_definition().unwrap();
         let school = definition.station(10).unwrap();
         assert_eq!((school.index, school.number, school.registered), (0, 10, Some(1200)));
-        assert_eq!(definition.area_at(school.area).unwrap().number, 3);
+        assert_eq!((school.area, school.area_index), (3, 2));
         assert_eq!((school.kind, school.expects_box), (StationKind::Ordinary, true));
         assert_eq!((school.closes_at, school.timezone, school.contests), (2000, "Asia/Bishkek", &[1, 2][..]));
         assert_eq!((school.label, school.name), ("УИК 10", "№ 1 мектеп"));

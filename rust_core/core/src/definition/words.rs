@@ -150,6 +150,17 @@ words! {
         /// Flags it.
         Soft = "soft",
     }
+    /// What a photograph or document in `media/` is; all that a browser shows without running anything in it.
+    MediaType {
+        /// JPEG.
+        Jpeg = "image/jpeg",
+        /// PNG.
+        Png = "image/png",
+        /// `WebP`.
+        Webp = "image/webp",
+        /// PDF.
+        Pdf = "application/pdf",
+    }
     /// How the two sides of a national check compare.
     Operator {
         /// Equal, within the tolerance.

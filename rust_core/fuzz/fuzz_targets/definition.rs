@@ -1,0 +1,37 @@
+//! Any bytes as one file of a built election: the first byte says which manifest or table.
+//!
+//! A table that is accepted is written again from what was loaded, and must be the same bytes.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use tallygate_core::Error;
+use tallygate_fuzz::{FILES, Folder, Loaded, rewrite};
+
+static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::new);
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((selector, content)) = bytes.split_first() else { return };
+    let file = FILES[usize::from(*selector) % FILES.len()];
+    match FOLDER.load(file, content) {
+        Ok(loaded) => {
+            if let Loaded::Definition(definition) = &loaded {
+                let root = definition.root().expect("a geography has a root");
+                let reaches_root =
+                    |index| definition.ancestors(index).last().is_some_and(|top| top.index == root.index);
+                assert!(definition.areas().all(|area| area.index == root.index || reaches_root(area.index)));
+            }
+            if let Some(rows) = rewrite(&loaded, file.1, &FOLDER.definition) {
+                let header = content.iter().position(|byte| *byte == b'\n').expect("a table has a header") + 1;
+                assert_eq!(rows.as_bytes(), &content[header..]);
+            }
+        }
+        // Nothing is missing, and every manifest names its tables as they are unless it is the file that was changed.
+        Err(error @ (Error::Manifest { .. } | Error::Table { .. })) => {
+            assert!(error.code() != "manifest.missing" && error.code() != "table.missing");
+            assert!(error.code() != "table.changed" || file.1.contains('.'));
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+});
