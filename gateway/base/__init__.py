@@ -1,0 +1,1 @@
+"""Vocabulary that every room may import: errors, time, files, limits, configuration."""

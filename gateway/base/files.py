@@ -5,7 +5,7 @@ The system calls of each kind of write, in order. Whoever changes one changes it
 `write_durably` (replaces a file; a reader finds the old bytes or the new ones, never a mixture)::
 
     openat(<directory>/.<name>.<random>.tmp, O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, mode)
-    write …  fsync  close
+    write …  (fchmod, where an exact mode is asked for)  fsync  close
     rename(tmp, path)
     openat(<directory>, O_RDONLY|O_DIRECTORY)  fsync  close
 
@@ -68,29 +68,31 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _create(path: Path, data: bytes, mode: int) -> None:
+def _create(path: Path, data: bytes, mode: int, *, exact: bool = False) -> None:
     descriptor = os.open(path, _CREATE, mode)
     try:
         write_all(descriptor, data)
+        if exact:
+            os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = PUBLIC_FILE) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Replaces or makes `path` in one step that a crash cannot halve.
 
     Args:
         path: the file; its directory exists.
         data: the whole content.
-        mode: permissions of the new file (before the umask).
+        mode: permissions of the new file; None: `PUBLIC_FILE` less the umask.
 
     Raises:
         OSError: the old content is then still there, unless the error came from the directory's fsync.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        _create(temporary, data, mode)
+        _create(temporary, data, PUBLIC_FILE if mode is None else mode, exact=mode is not None)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

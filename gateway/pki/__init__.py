@@ -1,0 +1,1 @@
+"""X.509 and enrolment: who may talk to the gateway."""

@@ -1,0 +1,1 @@
+"""The night: its folder, its start, its supervision."""
