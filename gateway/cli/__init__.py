@@ -1,0 +1,23 @@
+"""The program ``tallygate``: one file a command group; the only rooms that read environment and clock."""
+
+import sys
+from typing import NoReturn
+
+from gateway.cli.shared import LazyGroup, run
+
+COMMANDS = {
+    "election": "gateway.cli.election:election",
+    "init": "gateway.cli.init:init",
+    "pki": "gateway.cli.pki:pki",
+}
+
+tallygate = LazyGroup(
+    "tallygate",
+    COMMANDS,
+    help="Election results from ballot boxes to the public. Every command has --help with an example.",
+)
+
+
+def main() -> NoReturn:
+    """Run the program with the arguments of this process."""
+    sys.exit(run(tallygate))
