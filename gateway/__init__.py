@@ -1,0 +1,1 @@
+"""The server side, one package a stage, in the order of the flow."""

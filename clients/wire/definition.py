@@ -20,6 +20,8 @@ from clients.wire.text import quoted
 MANIFEST = "election.json"
 FORMAT = "tallygate-definition/1"
 LANGUAGES: Final = ("ky", "kk", "ru", "en")
+# Levels below the root: country to precinct takes six or seven; the builder keeps to the same bound.
+MAX_AREA_DEPTH = 32
 # A commission's members who sign; more is not a commission but a parliament.
 MAX_COMMISSION_KEYS = 64
 
@@ -375,32 +377,28 @@ def _read_areas(folder: Path, entry: TableEntry) -> dict[int, Area]:
                 name=row.name("name"),
             )
             rows[number] = row
-        # A parent may stand below its children, so the tree is judged when all areas are known.
-        for area in areas.values():
-            if area.parent is not None and area.parent not in areas:
-                raise rows[area.area].unknown("parent", f"there is no area {area.parent}")
-        _judge_tree(areas, rows)
-        if root is None:
-            raise WireError(
-                "table.malformed", "no area is the root", file="areas.csv", line=1, column="parent"
-            )
+    # A parent may stand below its children, so the tree is judged when all areas are known.
+    for area in areas.values():
+        if area.parent is not None and area.parent not in areas:
+            raise rows[area.area].unknown("parent", f"there is no area {area.parent}")
+    _judge_tree(areas, rows)
+    if root is None:
+        raise WireError("table.malformed", "no area is the root", file="areas.csv", line=1, column="parent")
     return areas
 
 
 def _judge_tree(areas: Mapping[int, Area], rows: Mapping[int, Row]) -> None:
-    """Refuse areas whose ancestors do not end at the root."""
-    rooted: set[int] = set()
+    """Refuse areas whose way up does not end at the root within `MAX_AREA_DEPTH` steps."""
     for start in areas:
-        way: set[int] = set()
-        place: int | None = start
-        while place is not None and place not in rooted:
-            if place in way:
-                raise rows[start].malformed(
-                    "parent", f"area {start} is below itself or below a ring of areas"
-                )
-            way.add(place)
-            place = areas[place].parent
-        rooted |= way
+        place = start
+        for _ in range(MAX_AREA_DEPTH + 1):
+            parent = areas[place].parent
+            if parent is None:
+                break
+            place = parent
+        else:
+            detail = f"area {start} is more than {MAX_AREA_DEPTH} levels below the root, or below a ring of areas"
+            raise rows[start].malformed("parent", detail)
 
 
 def _read_contests(folder: Path, entry: TableEntry, areas: Mapping[int, Area]) -> dict[int, Contest]:
@@ -483,11 +481,11 @@ def _read_choices(
             choices[contest][number] = choice
             if choice.list is not None:
                 members.append((choice, row))
-        # A list may stand below its members, so it is looked up when all choices are known.
-        for choice, row in members:
-            heading = choices[choice.contest].get(choice.list or 0)
-            if heading is None or heading.kind != "list":
-                raise row.unknown("list", f"contest {choice.contest} has no list {choice.list}")
+    # A list may stand below its members, so it is looked up when all choices are known.
+    for choice, row in members:
+        heading = choices[choice.contest].get(choice.list or 0)
+        if heading is None or heading.kind != "list":
+            raise row.unknown("list", f"contest {choice.contest} has no list {choice.list}")
     return {contest: tuple(own.values()) for contest, own in choices.items()}
 
 

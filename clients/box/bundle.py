@@ -1,0 +1,144 @@
+"""A rehearsal's devices: keys and certificate of one, out of `devices/` of a night (docs/keys.md).
+
+Real devices make their own keys (clients.box.enrol). A rehearsal's were made for it, so that thousands of
+devices need no technician.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from nacl.signing import SigningKey
+
+from clients import files
+from clients.wire.errors import WireError
+from clients.wire.text import MAX_NUMBER
+
+BUNDLE: Final = "bundle.ndjson"
+SITE: Final = "site.json"
+
+# Addresses, one CA certificate and a few hashes.
+_MAX_SITE_BYTES = 1024 * 1024
+# Keys and a certificate have 1.5 KB; the rest is room for the stations of a device that serves many.
+_MAX_LINE_BYTES = 1024 * 1024
+
+_HEX_32 = msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")
+
+
+class Site(msgspec.Struct, frozen=True):
+    """`site.json`: what every device has to know."""
+
+    addresses: tuple[str, ...]
+    ca: str
+    log_key: str
+    definition: Annotated[str, _HEX_32]
+    election: str
+    mode: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A line of `bundle.ndjson`, as far as a device needs it."""
+
+    device: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] | None
+    role: Literal["box", "terminal", "desk", "courier", "commission"]
+    sign_seed: Annotated[str, _HEX_32] | None
+    sign_key: Annotated[str, _HEX_32] | None
+    tls_key: str
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundledDevice:
+    """One device of a rehearsal.
+
+    Attributes:
+        site: where to and whom to trust.
+        site_json: the file it was read from, verbatim.
+        role: box, terminal or desk.
+        signing: the key of the device's statements.
+        tls_key: private key of its TLS identity, PKCS #8 in PEM.
+        certificate: its certificate, PEM.
+    """
+
+    site: Site
+    site_json: bytes
+    role: str
+    signing: SigningKey = field(repr=False)
+    tls_key: bytes = field(repr=False)
+    certificate: bytes
+
+
+def read(folder: Path, device: int) -> BundledDevice:
+    """Find one device in the `devices/` of a rehearsal.
+
+    Raises:
+        WireError: `bundle.malformed`, `bundle.no_device`, `file.unreadable` or `file.too_large`.
+    """
+    site_path = folder / SITE
+    site_json = files.read(site_path, _MAX_SITE_BYTES, SITE)
+    try:
+        site = msgspec.json.decode(site_json, type=Site)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed(site_path, str(error)) from error
+    path = folder / BUNDLE
+    line = _find(path, device)
+    if line.sign_seed is None or line.sign_key is None:
+        raise _malformed(path, f"device {device} has no signing key")
+    signing = SigningKey(bytes.fromhex(line.sign_seed))
+    if bytes(signing.verify_key).hex() != line.sign_key:
+        raise _malformed(path, f"sign_seed and sign_key of device {device} do not belong together")
+    _judge_certificate(path, device, line)
+    return BundledDevice(
+        site=site,
+        site_json=site_json,
+        role=line.role,
+        signing=signing,
+        tls_key=line.tls_key.encode(),
+        certificate=line.certificate.encode(),
+    )
+
+
+def _find(path: Path, device: int) -> _Line:
+    decoder = msgspec.json.Decoder(_Line)
+    number = 0
+    try:
+        with path.open("rb") as stream:
+            while raw := stream.readline(_MAX_LINE_BYTES + 1):
+                number += 1
+                if len(raw) > _MAX_LINE_BYTES:
+                    raise _malformed(path, f"a line has at most {_MAX_LINE_BYTES:,} bytes", number)
+                line = decoder.decode(raw)
+                if line.device == device:
+                    return line
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _malformed(path, str(error), number) from error
+    except OSError as error:
+        raise files.unreadable(path, BUNDLE, error) from error
+    raise WireError(
+        "bundle.no_device",
+        f"the rehearsal has no device {device} among its {number:,} lines; its numbers are in devices.csv",
+        file=str(path),
+    )
+
+
+def _judge_certificate(path: Path, device: int, line: _Line) -> None:
+    try:
+        certificate = x509.load_pem_x509_certificate(line.certificate.encode())
+        private_key = serialization.load_pem_private_key(line.tls_key.encode(), None)
+        same = certificate.public_key() == private_key.public_key()
+    except (ValueError, TypeError) as error:
+        raise _malformed(path, f"tls_key or certificate of device {device} cannot be read") from error
+    if not same:
+        raise _malformed(path, f"tls_key and certificate of device {device} do not belong together")
+
+
+def _malformed(path: Path, detail: str, line: int | None = None) -> WireError:
+    return WireError(
+        "bundle.malformed",
+        f"not written by `tallygate init --rehearsal`: {detail}",
+        file=str(path),
+        line=line,
+    )
