@@ -125,7 +125,7 @@ def _rehearse(night: Path, folder: Path, plan: Plan, as_json: bool) -> int:
         click.echo(
             f"clock        {format_time(made.start or 0)}, speed {plan.speed}, from the first serve on"
         )
-        click.echo(f"Next: tallygate serve {made.folder}")
+        click.echo(f"Try a box:   tallygate-box init BOX --bundle {made.folder / 'devices'} --device 1")
     return 0
 
 
@@ -177,7 +177,7 @@ Next (docs/keys.md):
      software      {SOFTWARE}
    Each signed statement goes into {made.folder / "data" / "opening"} as a file *.cose.
 3. Keep a copy of {made.folder / "keys"} in a safe: a lost log key ends the log.
-4. tallygate serve {made.folder}"""
+4. The gateway, `tallygate serve {made.folder}`, is not in this version yet."""
     )
 
 
