@@ -397,7 +397,7 @@ def _judge_tree(areas: Mapping[int, Area], rows: Mapping[int, Row]) -> None:
                 break
             place = parent
         else:
-            detail = f"area {start} is more than {MAX_AREA_DEPTH} levels below the root, or below a ring of areas"
+            detail = f"area {start} is more than {MAX_AREA_DEPTH} levels below the root or in a ring"
             raise rows[start].malformed("parent", detail)
 
 

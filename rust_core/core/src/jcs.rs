@@ -199,4 +199,22 @@ mod tests {
             assert_eq!(parse_canonical(text.as_bytes()).unwrap_err().code(), "json.malformed", "{text}");
         }
     }
+
+    #[test]
+    fn the_published_cases_get_their_verdicts() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/canonical_json.json");
+        let published: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let cases = published["cases"].as_array().unwrap();
+        assert!(cases.len() > 50);
+        for case in cases {
+            let text = match (&case["text"], &case["text_hex"]) {
+                (Json::String(text), _) => text.clone().into_bytes(),
+                (_, Json::String(digits)) => hex::decode(digits).unwrap(),
+                // A value that cannot be written has no text.
+                _ => continue,
+            };
+            let code = parse_canonical(&text).err().map(|error| error.code());
+            assert_eq!(code, case["code"].as_str(), "{}", case["name"]);
+        }
+    }
 }

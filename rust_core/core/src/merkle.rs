@@ -1,13 +1,20 @@
 //! The Merkle tree over the ledger (RFC 6962, section 2.1): roots, inclusion and consistency proofs for every size.
 
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::Hash;
 use crate::error::{Error, LogFault, Result};
+use crate::statement;
 
 /// The hash of a log entry: SHA-256(0x00 ‖ statement).
 pub fn leaf_hash(statement: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(statement).finalize().into()
+}
+
+/// The id and the leaf hash of each statement, on all cores.
+pub fn hash_statements(statements: &[&[u8]]) -> Vec<(Hash, Hash)> {
+    statements.par_iter().map(|bytes| (statement::id(bytes), leaf_hash(bytes))).collect()
 }
 
 /// The hash of two neighbours: SHA-256(0x01 ‖ left ‖ right).
@@ -329,6 +336,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn statements_are_hashed_in_their_order() {
+        let statements: Vec<Vec<u8>> = (0..100_usize).map(|count| vec![7; count]).collect();
+        let slices: Vec<&[u8]> = statements.iter().map(Vec::as_slice).collect();
+        let one_by_one: Vec<_> = slices.iter().map(|bytes| (statement::id(bytes), leaf_hash(bytes))).collect();
+        assert_eq!(hash_statements(&slices), one_by_one);
+        assert!(hash_statements(&[]).is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::Hash;
 use crate::error::{Error, LogFault, Result};
 use crate::merkle::{leaf_hash, verify_inclusion};
-use crate::note::{Checkpoint, MAX_NOTE, VerifierKey, read_decimal, read_hash};
+use crate::note::{Checkpoint, VerifierKey, read_decimal, read_hash};
 
 /// The largest receipt in bytes: the note and a path of 63 hashes fit.
 pub const MAX_RECEIPT: usize = 32_768;
@@ -61,7 +61,7 @@ impl<'a> Receipt<'a> {
                 hash => path.push(read_hash(hash)?),
             }
         }
-        (rest.len() <= MAX_NOTE).then_some(Self { index, path, note: rest })
+        Some(Self { index, path, note: rest })
     }
 }
 

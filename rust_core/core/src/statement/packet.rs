@@ -142,6 +142,16 @@ pub struct Attachment {
 }
 
 impl Packet {
+    /// The papers that the packet names.
+    pub fn attachments(&self) -> &[Attachment] {
+        match &self.report {
+            Report::Opening { .. } | Report::Turnout { .. } => &[],
+            Report::Result { attachments, .. }
+            | Report::Protocol { attachments, .. }
+            | Report::Documents { attachments } => attachments,
+        }
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         reader.tuple(7)?;
         let definition = reader.fixed()?;
