@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find rust_core -name '*.rs' -not -path '*/target/*' -not -path 'rust_core/fuzz/*') \
 	Cargo.toml Cargo.lock rust_core/core/Cargo.toml rust_core/python/Cargo.toml
 
+# Each fuzz target runs this long, with at most 1 GiB of memory, 10 s an input and inputs beyond the largest statement.
+# `none` needs no nightly toolchain; `address` does (cargo +nightly), for what crates below ours do with `unsafe`.
+FUZZ_SECONDS ?= 10
+FUZZ_SANITIZER ?= none
+FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -max_len=20000
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check test bench fuzz format vectors lock clean
 
@@ -42,6 +48,18 @@ check: setup ## Format, lint, types, imports, stubs, clippy, licences
 
 bench: setup ## Measure what is promised about speed
 	$(BIN)/python -m benches
+
+fuzz: setup ## Run each fuzz target for FUZZ_SECONDS (10)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is needed: cargo install --locked cargo-fuzz"; exit 1; }
+	cargo fetch --quiet --locked --manifest-path rust_core/fuzz/Cargo.toml
+	$(BIN)/python -m rust_core.fuzz.seeds
+	cargo fuzz build --fuzz-dir rust_core/fuzz --sanitizer $(FUZZ_SANITIZER)
+	@set -e; for target in $$(cargo fuzz list --fuzz-dir rust_core/fuzz); do \
+		echo "fuzz $$target for $(FUZZ_SECONDS) s"; \
+		cargo fuzz run --fuzz-dir rust_core/fuzz --sanitizer $(FUZZ_SANITIZER) $$target -- $(FUZZ_LIMITS) \
+			>rust_core/fuzz/target/$$target.log 2>&1 || { tail -n 60 rust_core/fuzz/target/$$target.log; exit 1; }; \
+		grep -a 'DONE' rust_core/fuzz/target/$$target.log; \
+	done
 
 format: setup ## Rewrite the sources in the house format
 	$(BIN)/ruff format .

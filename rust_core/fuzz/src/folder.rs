@@ -54,6 +54,12 @@ pub const FILES: [(&str, &str); 18] = [
     ("information", "checks"),
 ];
 
+/// The good content of a table; None for a manifest.
+pub fn original(file: (&str, &str)) -> Option<&'static str> {
+    let part = PARTS.iter().find(|part| part.name == file.0)?;
+    part.tables.iter().find(|(name, _)| *name == file.1).map(|(_, content)| *content)
+}
+
 /// What a part reads as.
 pub enum Loaded {
     /// `election.json` and its tables.
@@ -96,12 +102,11 @@ impl Folder {
     pub fn load(&self, file: (&str, &str), content: &[u8]) -> Result<Loaded> {
         let part = PARTS.iter().find(|part| part.name == file.0).expect("a file of a part");
         let folder = self.path.join(part.name);
-        let replaced = part.tables.iter().find(|(name, _)| *name == file.1);
-        if let Some((name, original)) = replaced {
-            write(&table(&folder, name), content);
+        if let Some(original) = original(file) {
+            write(&table(&folder, file.1), content);
             write_manifest(&self.path, part, &self.definition.hash);
             let loaded = self.read(part.name, &folder);
-            write(&table(&folder, name), original.as_bytes());
+            write(&table(&folder, file.1), original.as_bytes());
             write_manifest(&self.path, part, &self.definition.hash);
             loaded
         } else {

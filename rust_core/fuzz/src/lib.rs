@@ -4,10 +4,12 @@
 //! strict: whatever it accepts is the one encoding of what it read.
 #![forbid(unsafe_code)]
 
+mod cells;
 mod folder;
 mod tables;
 
-pub use folder::{FILES, Folder, Loaded};
+pub use cells::mutate;
+pub use folder::{FILES, Folder, Loaded, original};
 pub use tables::rewrite;
 
 use tallygate_core::merkle::{Tree, leaf_hash};
