@@ -1,4 +1,4 @@
-"""Files: read within a limit, and written to survive a power cut.
+"""Files: read within a limit and without waiting, and written to survive a power cut.
 
 The system calls of a write, in order; tests stop before and after each of them::
 
@@ -19,8 +19,10 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from clients.wire.errors import WireError
 
@@ -29,24 +31,59 @@ PUBLIC_FILE = 0o644
 PRIVATE_FOLDER = 0o700
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_UNFINISHED = re.compile(r"\.(.+)\.unfinished-[0-9a-f]{16}", re.DOTALL)
 
 
 def read(path: Path, limit: int, what: str) -> bytes:
-    """Read a whole file.
+    """Read a whole regular file.
 
     Args:
-        path: a file, or a pipe that ends.
+        path: the file.
         limit: bytes that it may have.
         what: a word or two for what should be in it.
 
     Raises:
         WireError: `file.unreadable` or `file.too_large`.
     """
+    with opened(path, what) as stream:
+        return _bounded(stream, path, limit, what)
+
+
+def read_given(path: Path, limit: int, what: str) -> bytes:
+    """Read what somebody has named on the command line: as `read`, but it may be a pipe, which is waited for.
+
+    Raises:
+        WireError: `file.unreadable` or `file.too_large`.
+    """
     try:
         with path.open("rb") as stream:
-            data = stream.read(limit + 1)
+            return _bounded(stream, path, limit, what)
     except OSError as error:
-        raise unreadable(path, what, error) from error
+        raise _unreadable(path, what, error) from error
+
+
+@contextlib.contextmanager
+def opened(path: Path, what: str) -> Iterator[BinaryIO]:
+    """Open a regular file; a pipe or device of its name would hold the program up, or never end.
+
+    Raises:
+        WireError: `file.unreadable`, also for reading inside the block.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise WireError("file.unreadable", f"{what} must be a regular file", file=str(path))
+            yield stream
+    except OSError as error:
+        raise _unreadable(path, what, error) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _bounded(stream: BinaryIO, path: Path, limit: int, what: str) -> bytes:
+    data = stream.read(limit + 1)
     if len(data) > limit:
         raise WireError(
             "file.too_large", f"{what} has at most {limit:,} bytes, this file has more", file=str(path)
@@ -54,8 +91,7 @@ def read(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-def unreadable(path: Path, what: str, error: OSError) -> WireError:
-    """The refusal of a file that the system does not give."""
+def _unreadable(path: Path, what: str, error: OSError) -> WireError:
     return WireError("file.unreadable", f"{what} cannot be read: {error.strerror or error}", file=str(path))
 
 
@@ -130,7 +166,7 @@ def _sync(path: Path, flag: int) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a hidden folder to write in, which becomes `path` when the block ends well and vanishes otherwise.
 
-    A killed program leaves the hidden folder, ``.<name>.unfinished-<random>``, and no `path`.
+    A killed program leaves the hidden folder (`unfinished`) and no `path`.
 
     Args:
         path: must not exist; its parent does.
@@ -154,3 +190,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def unfinished(path: Path) -> list[Path]:
+    """The hidden folders that killed programs have left of a `new_folder`, or running ones are writing."""
+    try:
+        siblings = sorted(path.parent.iterdir())
+    except OSError:
+        return []
+    found = ((sibling, _UNFINISHED.fullmatch(sibling.name)) for sibling in siblings)
+    return [sibling for sibling, name in found if name is not None and name[1] == path.name]

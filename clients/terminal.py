@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, NoReturn, TypeAlias
 
 import click
@@ -19,6 +20,11 @@ from rich.text import Text
 from clients.wire.errors import WireError
 
 Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None"
+
+# What the programs' commands have in common.
+PATH = click.Path(path_type=Path)
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+json_option = click.option("--json", "json_output", is_flag=True, help="One line of JSON.")
 
 DONE = 0
 FAILED = 1
@@ -101,7 +107,11 @@ def _code(command: click.Command, name: str, arguments: Sequence[str] | None, fa
         )
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        # The shell may have put names of files that somebody else has chosen in place of a `*`.
+        said = io.StringIO()
+        error.show(said)
+        for line in said.getvalue().removesuffix("\n").split("\n"):
+            print(visible(line), file=sys.stderr)
         return error.exit_code
     except WireError as error:
         fail(str(error))
@@ -115,6 +125,6 @@ def _code(command: click.Command, name: str, arguments: Sequence[str] | None, fa
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failed
     except OSError as error:
-        fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        fail(f"{error.filename or 'the system'}: {error.strerror or error} [file.failed]")
         return failed
     return code if isinstance(code, int) else DONE

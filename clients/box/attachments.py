@@ -38,12 +38,6 @@ def examine(path: Path) -> Examined:
         WireError: `file.unreadable`, `file.too_large` (20 MiB), `attachment.media` if it begins like none of
             the four media (an empty one too).
     """
-    try:
-        # A pipe or device of this name would hold the program up.
-        if not path.is_file():
-            raise WireError("file.unreadable", "there is no such file", file=str(path))
-    except OSError as error:
-        raise files.unreadable(path, "an attachment", error) from error
     data = files.read(path, MAX_ATTACHMENT_BYTES, "an attachment")
     media = next((media for media, starts in MAGIC.items() if data.startswith(starts)), None)
     if media is None:

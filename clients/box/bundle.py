@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from nacl.signing import SigningKey
 
 from clients import files
+from clients.box import certificate
 from clients.wire.errors import WireError
 from clients.wire.text import MAX_NUMBER
 
@@ -24,6 +23,9 @@ SITE: Final = "site.json"
 _MAX_SITE_BYTES = 1024 * 1024
 # Keys and a certificate have 1.5 KB; the rest is room for the stations of a device that serves many.
 _MAX_LINE_BYTES = 1024 * 1024
+
+# RecursionError: fields that nobody here reads may stand within others as deep as a file allows.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _HEX_32 = msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")
 
@@ -36,7 +38,7 @@ class Site(msgspec.Struct, frozen=True):
     log_key: str
     definition: Annotated[str, _HEX_32]
     election: str
-    mode: str
+    mode: Literal["rehearsal"]
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -48,6 +50,13 @@ class _Line(msgspec.Struct, frozen=True):
     sign_key: Annotated[str, _HEX_32] | None
     tls_key: str
     certificate: str
+
+    def __repr__(self) -> str:
+        return f"_Line({self.role} {self.device})"
+
+    def __rich_repr__(self) -> list[tuple[str, int | str | None]]:
+        """What rich shows of a line: no secret either."""
+        return [("role", self.role), ("device", self.device)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +90,29 @@ def read(folder: Path, device: int) -> BundledDevice:
     site_json = files.read(site_path, _MAX_SITE_BYTES, SITE)
     try:
         site = msgspec.json.decode(site_json, type=Site)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise _malformed(site_path, str(error)) from error
     path = folder / BUNDLE
     line = _find(path, device)
+    if line.role not in certificate.ROLES:
+        raise _malformed(path, f"device {device} has the role {line.role}")
     if line.sign_seed is None or line.sign_key is None:
         raise _malformed(path, f"device {device} has no signing key")
     signing = SigningKey(bytes.fromhex(line.sign_seed))
     if bytes(signing.verify_key).hex() != line.sign_key:
         raise _malformed(path, f"sign_seed and sign_key of device {device} do not belong together")
-    _judge_certificate(path, device, line)
+    tls_key = line.tls_key.encode()
+    try:
+        judged = certificate.judge(line.certificate.encode(), tls_key, site.election, device, (line.role,))
+    except WireError as error:
+        raise _malformed(path, f"device {device}: {error.detail}") from error
     return BundledDevice(
         site=site,
         site_json=site_json,
         role=line.role,
         signing=signing,
-        tls_key=line.tls_key.encode(),
-        certificate=line.certificate.encode(),
+        tls_key=tls_key,
+        certificate=judged,
     )
 
 
@@ -105,7 +120,7 @@ def _find(path: Path, device: int) -> _Line:
     decoder = msgspec.json.Decoder(_Line)
     number = 0
     try:
-        with path.open("rb") as stream:
+        with files.opened(path, BUNDLE) as stream:
             while raw := stream.readline(_MAX_LINE_BYTES + 1):
                 number += 1
                 if len(raw) > _MAX_LINE_BYTES:
@@ -113,26 +128,13 @@ def _find(path: Path, device: int) -> _Line:
                 line = decoder.decode(raw)
                 if line.device == device:
                     return line
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise _malformed(path, str(error), number) from error
-    except OSError as error:
-        raise files.unreadable(path, BUNDLE, error) from error
     raise WireError(
         "bundle.no_device",
         f"the rehearsal has no device {device} among its {number:,} lines; its numbers are in devices.csv",
         file=str(path),
     )
-
-
-def _judge_certificate(path: Path, device: int, line: _Line) -> None:
-    try:
-        certificate = x509.load_pem_x509_certificate(line.certificate.encode())
-        private_key = serialization.load_pem_private_key(line.tls_key.encode(), None)
-        same = certificate.public_key() == private_key.public_key()
-    except (ValueError, TypeError) as error:
-        raise _malformed(path, f"tls_key or certificate of device {device} cannot be read") from error
-    if not same:
-        raise _malformed(path, f"tls_key and certificate of device {device} do not belong together")
 
 
 def _malformed(path: Path, detail: str, line: int | None = None) -> WireError:

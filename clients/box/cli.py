@@ -11,7 +11,7 @@ import click
 from clients import files, terminal
 from clients.box import bundle, enrol, folder, show, sign, times
 from clients.box.countsfile import CountsError
-from clients.box.folder import DeviceFolder
+from clients.box.folder import Settings
 from clients.box.report import Report
 from clients.terminal import FAILED, Json, fail, say, say_json, warn
 from clients.wire import keys, statement
@@ -20,7 +20,6 @@ from clients.wire.errors import WireError
 from clients.wire.statement import Statement
 from clients.wire.text import decimal, hex_32
 
-_PATH = click.Path(path_type=Path)
 # Above a statement's own limit, so that `show` can say which rule a file that is too long breaks.
 _MAX_FILE_BYTES = 1024 * 1024
 
@@ -65,7 +64,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=terminal.HELP_OPTIONS,
     epilog=terminal.example(
         "tallygate-box init box-12 --election talas-2026 --device 12",
         "tallygate-box init box-12 --definition built",
@@ -81,11 +80,12 @@ def tallygate_box() -> None:
     short_help="Make a device's folder and keys.",
     epilog=terminal.example(
         "tallygate-box init box-12 --election talas-2026 --device 12",
+        "tallygate-box init box-12 --certificate box-12.pem",
         "tallygate-box init box-12 --definition built --definition-hash 5d1f…",
         "tallygate-box init box-12 --bundle night/devices --device 12     (a rehearsal)",
     ),
 )
-@click.argument("path", metavar="DIR", type=_PATH)
+@click.argument("path", metavar="DIR", type=terminal.PATH)
 @click.option("--election", metavar="ID", help="The id of the election that the keys are for.")
 @click.option("--device", metavar="N", callback=_number, help="The device's number in devices.csv.")
 @click.option(
@@ -94,30 +94,40 @@ def tallygate_box() -> None:
     help="Kind of the TLS key: ed25519 (the default), or p256 for TLS stacks without it.",
 )
 @click.option(
-    "--bundle", "devices", metavar="NIGHT/devices", type=_PATH, help="Take a rehearsal's keys, make none."
+    "--bundle",
+    "devices",
+    metavar="NIGHT/devices",
+    type=terminal.PATH,
+    help="Take a rehearsal's keys, make none.",
 )
-@click.option("--definition", metavar="D", type=_PATH, help="The folder with election.json to count by.")
+@click.option(
+    "--certificate", metavar="FILE", type=terminal.PATH, help="The certificate that the commission has made."
+)
+@click.option(
+    "--definition", metavar="D", type=terminal.PATH, help="The folder with election.json to count by."
+)
 @click.option(
     "--definition-hash",
     metavar="HEX",
     callback=_hash,
     help="Its SHA-256 as the commission has announced it; any other is refused.",
 )
-@click.option("--json", "json_output", is_flag=True, help="One line of JSON.")
+@terminal.json_option
 def init_command(
     path: Path,
     election: str | None,
     device: int | None,
     tls_key: str | None,
     devices: Path | None,
+    certificate: Path | None,
     definition: Path | None,
     definition_hash: bytes | None,
     json_output: bool,
 ) -> None:
-    """Make a device's folder DIR with its keys, or give it the definition to count by.
+    """Make a device's folder DIR with its keys, or give it its certificate and the definition to count by.
 
     The keys are made here and never leave DIR. The public ones go to the commission in DIR/request.json. A
-    folder that exists keeps its keys whatever happens; it only takes a --definition.
+    folder that exists keeps its keys whatever happens; it only takes a --certificate and a --definition.
     """
     if definition_hash is not None and definition is None:
         raise click.UsageError("--definition-hash goes with --definition.")
@@ -126,17 +136,20 @@ def init_command(
             raise WireError("file.exists", "this is no device's folder: give DIR a new name", file=str(path))
         if tls_key or devices:
             raise click.UsageError("DIR exists and keeps its keys: --tls-key and --bundle are for new ones.")
-        _pin(path, election, device, definition, definition_hash)
+        settings = _add(path, election, device, certificate, definition, definition_hash)
+    elif certificate is not None:
+        raise click.UsageError("DIR does not exist; --certificate is for the key that was made in it before.")
     elif devices is not None:
         if election or tls_key or device is None:
             raise click.UsageError("--bundle needs --device, and brings election and keys itself.")
-        _take_from_bundle(path, devices, device, definition, definition_hash)
+        settings = _take_from_bundle(path, devices, device, definition, definition_hash)
     else:
         if election is None or device is None:
             raise click.UsageError("A new folder needs --election and --device, or --bundle and --device.")
-        _make(path, election, device, tls_key or enrol.TLS_KINDS[0], definition, definition_hash)
-    with folder.opened(path) as opened:
-        _tell_folder(opened, json_output, compared=devices is not None or definition_hash is not None)
+        settings = _make(path, election, device, tls_key or enrol.TLS_KINDS[0], definition, definition_hash)
+    _tell_folder(path, settings, json_output, compared=devices is not None or definition_hash is not None)
+    for left in files.unfinished(path):
+        warn(f"{left} was left by an init that was stopped: remove it, its keys were never used")
 
 
 def _make(
@@ -146,18 +159,19 @@ def _make(
     tls_kind: str,
     definition: Path | None,
     definition_hash: bytes | None,
-) -> None:
+) -> Settings:
     enrol.judge_election(election)
     made = enrol.make(election, device, cast(enrol.TlsKind, tls_kind))
     others = {folder.TLS_KEY: made.tls_key, folder.CSR: made.csr, folder.REQUEST: made.request}
     with folder.created(path, election, device, made.signing, others) as new:
         if definition is not None:
             new.pin(definition, definition_hash)
+    return new.settings
 
 
 def _take_from_bundle(
     path: Path, devices: Path, device: int, definition: Path | None, definition_hash: bytes | None
-) -> None:
+) -> Settings:
     """Make the folder of a rehearsal's device; the definition is the night's, from its place or another."""
     found = bundle.read(devices, device)
     night = bytes.fromhex(found.site.definition)
@@ -174,46 +188,60 @@ def _take_from_bundle(
     }
     with folder.created(path, found.site.election, device, found.signing, others) as new:
         new.pin(devices.parent / "definition" if definition is None else definition, night)
+    return new.settings
 
 
-def _pin(
+def _add(
     path: Path,
     election: str | None,
     device: int | None,
+    certificate: Path | None,
     definition: Path | None,
     definition_hash: bytes | None,
-) -> None:
+) -> Settings:
+    """Bring to a folder what its device needs besides its keys."""
     with folder.opened(path) as opened:
         settings = opened.settings
         who = f"this is device {settings.device} of {settings.election}, and its keys are never made again"
         if election not in (None, settings.election) or device not in (None, settings.device):
             raise WireError("folder.exists", f"{who}; give another DIR", file=str(path))
-        if definition is None:
-            raise WireError("folder.exists", f"{who}; it only takes a --definition", file=str(path))
-        opened.pin(definition, definition_hash)
+        if definition is None and certificate is None:
+            raise WireError(
+                "folder.exists", f"{who}; it only takes a --certificate and a --definition", file=str(path)
+            )
+        if certificate is not None:
+            opened.certify(certificate)
+        if definition is not None:
+            opened.pin(definition, definition_hash)
+        return opened.settings
 
 
-def _tell_folder(opened: DeviceFolder, json_output: bool, *, compared: bool) -> None:
-    settings = opened.settings
-    request = opened.path / folder.REQUEST
+def _tell_folder(path: Path, settings: Settings, json_output: bool, *, compared: bool) -> None:
+    request = path / folder.REQUEST
+    certificate = path / folder.CERTIFICATE
     if json_output:
         say_json(
             {
-                "folder": str(opened.path),
+                "folder": str(path),
                 "election": settings.election,
                 "device": settings.device,
                 "sign_key": settings.sign_key,
                 "request": str(request) if request.exists() else None,
+                "certificate": str(certificate) if certificate.exists() else None,
                 "definition": settings.definition,
             }
         )
         return
-    terminal.result(f"{opened.path} is device {settings.device} of {settings.election}", good=True)
+    terminal.result(f"{path} is device {settings.device} of {settings.election}", good=True)
     say("sign key", settings.sign_key)
     if request.exists():
         say("request", f"{request}, to take to the commission; the key it reads there is the one above")
+    if certificate.exists():
+        say("certificate", str(certificate))
+    else:
+        say("certificate", f"none yet: tallygate-box init {path} --certificate FILE, once it is made")
     if settings.definition is None:
-        say("definition", f"none yet: tallygate-box init {opened.path} --definition D, once it is announced")
+        say("definition", f"none yet: tallygate-box init {path} --definition D, once it is announced")
     else:
         say("definition", settings.definition)
         if not compared:
@@ -237,16 +265,16 @@ def _tell_folder(opened: DeviceFolder, json_output: bool, *, compared: bool) -> 
         "  votes = {1 = 600, 2 = 400, 3 = 190}",
     ),
 )
-@click.argument("path", metavar="DIR", type=_PATH)
-@click.argument("counts_file", metavar="COUNTS", type=_PATH)
-@click.option("--out", metavar="FILE", type=_PATH, help="Write a copy of the statement here.")
+@click.argument("path", metavar="DIR", type=terminal.PATH)
+@click.argument("counts_file", metavar="COUNTS", type=terminal.PATH)
+@click.option("--out", metavar="FILE", type=terminal.PATH, help="Write a copy of the statement here.")
 @click.option(
     "--signed-at",
     metavar="TIME",
     callback=_time,
-    help="Instead of this machine's clock (rehearsals): RFC 3339 with its offset.",
+    help="Instead of this machine's clock, in a rehearsal: RFC 3339 with its offset.",
 )
-@click.option("--json", "json_output", is_flag=True, help="One line of JSON.")
+@terminal.json_option
 def sign_command(
     path: Path, counts_file: Path, out: Path | None, signed_at: int | None, json_output: bool
 ) -> None:
@@ -255,11 +283,11 @@ def sign_command(
     The statement is stored in DIR/statements before anything is shown. Faults in the file are told all at
     once, and nothing is signed. Numbers that do not add up are signed as they were counted, with a warning.
     """
-    if out is not None:
-        _judge_out(out)
     with folder.opened(path) as opened:
+        if out is not None:
+            _judge_out(out, path)
         try:
-            signed = sign.sign(opened, counts_file, _now() if signed_at is None else signed_at)
+            signed = sign.sign(opened, counts_file, _now(), signed_at)
         except CountsError as error:
             _tell_faults(error, json_output)
             raise click.exceptions.Exit(FAILED) from error
@@ -273,12 +301,18 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _judge_out(out: Path) -> None:
+def _judge_out(out: Path, device: Path) -> None:
     """Refuse before anything is signed what could not be written after."""
     if os.path.lexists(out):
         raise WireError("file.exists", "--out is never written over: give another name", file=str(out))
     if not out.parent.is_dir():
         raise WireError("file.no_folder", "--out names a folder that does not exist", file=str(out.parent))
+    if out.parent.resolve().is_relative_to(device.resolve()):
+        raise WireError(
+            "file.in_device",
+            "--out is for a copy somewhere else; the device's folder has its own",
+            file=str(out),
+        )
 
 
 def _copy_out(signed: sign.Signed, out: Path) -> None:
@@ -344,9 +378,11 @@ def _tell_signed(signed: sign.Signed, json_output: bool) -> None:
     short_help="Write a statement out.",
     epilog=terminal.example("tallygate-box show box-12/statements/000002.cose --definition built"),
 )
-@click.argument("file", metavar="FILE", type=_PATH)
+@click.argument("file", metavar="FILE", type=terminal.PATH)
 @click.option("--key", metavar="HEX", callback=_key, help="Public key to verify the signature with.")
-@click.option("--definition", metavar="D", type=_PATH, help="The folder with election.json, for names.")
+@click.option(
+    "--definition", metavar="D", type=terminal.PATH, help="The folder with election.json, for names."
+)
 @click.option(
     "--json", "json_output", is_flag=True, help="One line of JSON; `counts` is a counts file again."
 )
@@ -367,7 +403,7 @@ def show_command(file: Path, key: bytes | None, definition: Path | None, json_ou
 
 
 def _decode(file: Path) -> Statement:
-    data = files.read(file, _MAX_FILE_BYTES, "a statement")
+    data = files.read_given(file, _MAX_FILE_BYTES, "a statement")
     try:
         return statement.decode(data)
     except WireError as error:
@@ -377,10 +413,8 @@ def _decode(file: Path) -> Statement:
 
 def _names(path: Path, shown: Statement) -> Definition:
     source = folder.definition_folder(path)
-    try:
+    with folder.located(source):
         definition = Definition.load(source)
-    except WireError as error:
-        raise folder.located(error, source) from error
     if definition.sha256 != shown.definition:
         raise WireError(
             "show.definition",

@@ -68,7 +68,7 @@ def load(path: Path) -> Mapping[str, object]:
         CountsError: `counts.unreadable` or `counts.syntax`.
     """
     try:
-        data = files.read(path, MAX_COUNTS_BYTES, "a counts file")
+        data = files.read_given(path, MAX_COUNTS_BYTES, "a counts file")
     except WireError as error:
         raise CountsError(str(path), [Fault("", "counts.unreadable", error.detail)]) from error
     return parse(data, str(path), as_json=path.suffix.lower() == ".json")

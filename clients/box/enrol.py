@@ -6,7 +6,6 @@ Both are made here, in the device, and only their public halves leave it.
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -17,12 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from nacl.signing import SigningKey
 
+from clients.wire.definition import is_election_id
 from clients.wire.errors import WireError
 
 TlsKind: TypeAlias = Literal["ed25519", "p256"]
 TLS_KINDS: Final = ("ed25519", "p256")
-
-_ELECTION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def judge_election(election: str) -> None:
     Raises:
         WireError: `enrol.election`.
     """
-    if _ELECTION.fullmatch(election) is None:
+    if not is_election_id(election):
         raise WireError(
             "enrol.election",
             f'"{election[:60]}" cannot be the id of an election: 1 to 40 of a-z, 0-9 and -, '

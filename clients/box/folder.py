@@ -10,10 +10,11 @@ Everything in it is readable by its owner only (files 0600, folders 0700)::
     definitions/<hex>/   the definition with this SHA-256; device.json says which one is pinned
     attachments/<hex>    files that statements name, by their SHA-256
     statements/, last.json   what was signed (clients.box.spool)
-    lock                 held by the program that works here (flock)
-    tls.pem, site.json   rehearsals only: certificate, addresses (clients.box.bundle)
+    tls.pem              certificate for the TLS key
+    site.json            rehearsals only: addresses (clients.box.bundle)
 
-A new folder appears whole or not at all; keys are made once and never again.
+A new folder appears whole or not at all; keys are made once and never again. Who works in a folder holds a
+lock on the folder itself (flock): a lock's file could be removed, and then two programs would sign at once.
 """
 
 import contextlib
@@ -30,12 +31,13 @@ import msgspec
 from nacl.signing import SigningKey
 
 from clients import files
-from clients.box import spool
+from clients.box import certificate, spool
 from clients.box.spool import Spool
-from clients.wire import manifest
-from clients.wire.definition import MANIFEST, Definition
+from clients.wire.definition import MANIFEST, Definition, read_tables
 from clients.wire.errors import WireError
 from clients.wire.grammar import MAX_ATTACHMENT_BYTES
+from clients.wire.manifest import MAX_MANIFEST_BYTES
+from clients.wire.tables import TableEntry
 from clients.wire.text import MAX_NUMBER, hex_32
 
 SETTINGS: Final = "device.json"
@@ -49,10 +51,11 @@ SITE: Final = "site.json"
 _FORMAT = "tallygate-device/1"
 _DEFINITIONS = "definitions"
 _ATTACHMENTS = "attachments"
-_LOCK = "lock"
 # `device.json` has about 300 bytes, a private key's file 65 or some hundred.
 _MAX_SETTINGS_BYTES = 4_096
 _MAX_KEY_BYTES = 4_096
+# A million stations with 250 bytes each; more would rather be somebody's attempt to fill the disk.
+_MAX_TABLE_BYTES = 256 * 1024 * 1024
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
@@ -115,7 +118,7 @@ def opened(path: Path) -> Iterator["DeviceFolder"]:
             "this is no device's folder; `tallygate-box init` makes one",
             file=str(path),
         )
-    descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE_FILE)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,48 +162,42 @@ class DeviceFolder:
             named: SHA-256 that the commission has announced; needed to replace another definition.
 
         Raises:
-            WireError: what `Definition.load` raises, `folder.definition` if it is not the named one or not
-                this election's, `folder.pinned` if another is pinned and none is named.
+            WireError: `file.unreadable`, `file.too_large`, what `Definition.load` raises, `folder.definition`
+                if it is not the named one or not this election's, `folder.pinned` if another is pinned and
+                none is named.
         """
         source = definition_folder(source)
-        try:
-            sha256, members = manifest.read(source, MANIFEST)
-            tables = members.object("tables").names
-        except WireError as error:
-            raise located(error, source) from error
-        if named is not None and sha256 != named:
+        manifest = files.read(source / MANIFEST, MAX_MANIFEST_BYTES, "the definition")
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        if named is not None and sha256 != named.hex():
             raise WireError(
                 "folder.definition",
-                f"this definition's hash is {sha256.hex()}, not {named.hex()}: it is not the one that was "
+                f"this definition's hash is {sha256}, not {named.hex()}: it is not the one that was "
                 "announced, get that one",
                 file=str(source),
             )
-        if self.settings.definition not in (None, sha256.hex()) and named is None:
+        if self.settings.definition not in (None, sha256) and named is None:
             raise WireError(
                 "folder.pinned",
                 f"this device counts by the definition {self.settings.definition}; to replace it by "
-                f"{sha256.hex()}, say so with --definition-hash",
+                f"{sha256}, say so with --definition-hash",
                 file=str(self.path),
             )
-        target = self.path / _DEFINITIONS / sha256.hex()
+        target = self.path / _DEFINITIONS / sha256
         if target.exists():
-            definition = self._load(target)
-            self._judge(definition, sha256, source)
+            definition = self._load(sha256)
+            self._judge(definition, source)
         else:
+            for left in files.unfinished(target):
+                shutil.rmtree(left)
             with files.new_folder(target) as work:
-                _copy(source, work, [MANIFEST, *(f"{table}.csv" for table in tables)])
-                try:
-                    definition = Definition.load(work)
-                except WireError as error:
-                    raise located(error, source) from error
-                self._judge(definition, sha256, source)
-        self.settings = msgspec.structs.replace(self.settings, definition=sha256.hex())
+                definition = _copy(manifest, source, work)
+                self._judge(definition, source)
+        self.settings = msgspec.structs.replace(self.settings, definition=sha256)
         files.write(self.path / SETTINGS, _encode(self.settings))
         return definition
 
-    def _judge(self, definition: Definition, sha256: bytes, source: Path) -> None:
-        if definition.sha256 != sha256:
-            raise WireError("folder.definition", "it was changed while it was copied", file=str(source))
+    def _judge(self, definition: Definition, source: Path) -> None:
         if definition.id != self.settings.election:
             raise WireError(
                 "folder.definition",
@@ -215,28 +212,41 @@ class DeviceFolder:
         Raises:
             WireError: `folder.no_definition`, or `folder.definition` if it is damaged.
         """
-        pinned = self.settings.definition
-        if pinned is None:
+        if self.settings.definition is None:
             raise WireError(
                 "folder.no_definition",
                 "this device has no definition to count by yet: `tallygate-box init DIR --definition D`",
                 file=str(self.path),
             )
-        target = self.path / _DEFINITIONS / pinned
-        definition = self._load(target)
-        if definition.sha256.hex() != pinned:
-            raise WireError("folder.definition", f"{MANIFEST} was changed; {_PIN_AGAIN}", file=str(target))
-        return definition
+        return self._load(self.settings.definition)
 
-    def _load(self, target: Path) -> Definition:
+    def _load(self, sha256: str) -> Definition:
+        target = self.path / _DEFINITIONS / sha256
         try:
-            return Definition.load(target)
+            definition = Definition.load(target)
         except WireError as error:
             raise WireError(
                 "folder.definition",
                 f"the stored definition is damaged ({error}); {_PIN_AGAIN}",
                 file=str(target),
             ) from error
+        if definition.sha256.hex() != sha256:
+            raise WireError("folder.definition", f"{MANIFEST} was changed; {_PIN_AGAIN}", file=str(target))
+        return definition
+
+    def certify(self, file: Path) -> None:
+        """Store the certificate for the device's TLS key, also in place of an earlier one.
+
+        Raises:
+            WireError: `file.unreadable`, `file.too_large`, `certificate.*`, `folder.not_private`.
+        """
+        data = files.read_given(file, certificate.MAX_CERTIFICATE_BYTES, "a certificate")
+        key = _read_private(self.path / TLS_KEY, "the TLS key")
+        with located(file):
+            own = certificate.judge(
+                data, key, self.settings.election, self.settings.device, certificate.ROLES
+            )
+        files.write(self.path / CERTIFICATE, own)
 
     def keep(self, attachments: Mapping[bytes, Path]) -> None:
         """Keep copies of files that a statement is going to name: a hash without its file proves nothing.
@@ -269,25 +279,48 @@ def definition_folder(path: Path) -> Path:
     return inner if not (path / MANIFEST).exists() and (inner / MANIFEST).exists() else path
 
 
-def located(error: WireError, folder: Path) -> WireError:
-    """The refusal of a file in a folder, with the file's whole path."""
-    return WireError(
-        error.code,
-        error.detail,
-        offset=error.offset,
-        file=str(folder / error.file) if error.file else str(folder),
-        line=error.line,
-        column=error.column,
-    )
+@contextlib.contextmanager
+def located(path: Path) -> Iterator[None]:
+    """Give the refusals in the block a whole path: of the file they name in the folder `path`, or `path`.
+
+    Raises:
+        WireError: the same, with `file`.
+    """
+    try:
+        yield
+    except WireError as error:
+        raise WireError(
+            error.code,
+            error.detail,
+            offset=error.offset,
+            file=str(path / error.file) if error.file else str(path),
+            line=error.line,
+            column=error.column,
+        ) from error
 
 
-def _copy(source: Path, target: Path, names: list[str]) -> None:
-    for name in names:
-        try:
-            shutil.copyfile(source / name, target / name)
-        except OSError as error:
-            raise files.unreadable(source / name, "a file of the definition", error) from error
-        files.sync_file(target / name)
+def _copy(manifest: bytes, source: Path, target: Path) -> Definition:
+    """Write a definition's files into `target`; whoever made the manifest has no say in their names."""
+    files.write_new(target / MANIFEST, manifest)
+    with located(source):
+        entries = read_tables(target)
+    for name, entry in entries.items():
+        file = f"{name}.csv"
+        files.write_new(target / file, _read_table(source / file, entry))
+    with located(source):
+        return Definition.load(target)
+
+
+def _read_table(path: Path, entry: TableEntry) -> bytes:
+    """A table, or one byte more than the manifest says: so the copy is refused when it is loaded."""
+    if entry.size > _MAX_TABLE_BYTES:
+        raise WireError(
+            "file.too_large",
+            f"a table has at most {_MAX_TABLE_BYTES:,} bytes, the manifest says {entry.size:,}",
+            file=str(path),
+        )
+    with files.opened(path, "a table of the definition") as stream:
+        return stream.read(entry.size + 1)
 
 
 def _read_settings(path: Path) -> Settings:
@@ -303,14 +336,7 @@ def _read_settings(path: Path) -> Settings:
 
 
 def _read_key(path: Path, settings: Settings) -> SigningKey:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise WireError(
-            "folder.not_private",
-            f"others can read this private key (mode {mode:04o}): chmod 600 it, and ask who has copied it",
-            file=str(path),
-        )
-    seed = hex_32(files.read(path, _MAX_KEY_BYTES, "the signing key").decode("ascii", "replace").strip())
+    seed = hex_32(_read_private(path, "the signing key").decode("ascii", "replace").strip())
     if seed is None:
         raise WireError("folder.key", "this file is no signing key of 64 hex digits", file=str(path))
     signing = SigningKey(seed)
@@ -319,3 +345,17 @@ def _read_key(path: Path, settings: Settings) -> SigningKey:
             "folder.key", f"this is not the key that {SETTINGS} names: it is another device's", file=str(path)
         )
     return signing
+
+
+def _read_private(path: Path, what: str) -> bytes:
+    """A private key's file; what is longer than any key is cut, and then no key."""
+    with files.opened(path, what) as stream:
+        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise WireError(
+                "folder.not_private",
+                f"others can read this private key (mode {mode:04o}): chmod 600 it, and ask who has copied "
+                "it",
+                file=str(path),
+            )
+        return stream.read(_MAX_KEY_BYTES)

@@ -31,7 +31,7 @@ class Signed:
     findings: list[Finding]
 
 
-def sign(folder: DeviceFolder, file: Path, signed_at: int) -> Signed:
+def sign(folder: DeviceFolder, file: Path, now: int, rehearsed: int | None = None) -> Signed:
     """Make the device's next statement of a counts file; when this returns, it is stored for good.
 
     A program that was stopped after storing and before telling can be run again: it gives the statement that
@@ -40,14 +40,19 @@ def sign(folder: DeviceFolder, file: Path, signed_at: int) -> Signed:
     Args:
         folder: of the device, open.
         file: the counts.
-        signed_at: ms since the Unix epoch, by the device's clock.
+        now: ms since the Unix epoch, by the device's clock.
+        rehearsed: what the statement shall say instead; in rehearsals only.
 
     Raises:
         CountsError: the file's faults; nothing was signed.
-        WireError: `folder.*`, `spool.*`; nothing was signed.
+        WireError: `sign.live`, `folder.*`, `spool.*`; nothing was signed.
         OSError: something could not be stored; nothing may be shown, the next start finds what there is.
     """
     definition = folder.definition()
+    if rehearsed is not None and definition.mode != "rehearsal":
+        raise WireError(
+            "sign.live", f'the election "{definition.id}" is live: the time is what the device\'s clock says'
+        )
     spool = folder.spool()
     given = counts.read(file, definition)
     earlier = spool.statements
@@ -59,6 +64,8 @@ def sign(folder: DeviceFolder, file: Path, signed_at: int) -> Signed:
         signed = earlier[-1]
         earlier = earlier[:-1]
         signed_at = signed.signed_at
+    else:
+        signed_at = now if rehearsed is None else rehearsed
     findings = plausible.judge(Report.of(given.report), given.station, definition, signed_at, list(earlier))
     if not known:
         folder.keep(given.attachments)

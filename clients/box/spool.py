@@ -95,8 +95,8 @@ class Spool:
         previous = self._statements[-1].id if self._statements else b""
         content = (definition, self._device, station, sequence, previous, signed_at, report)
         data = statement.sign("packet", content, self._key)
-        files.write_new(self.path(sequence), data)
         signed = statement.decode(data)
+        files.write_new(self.path(sequence), data)
         self._note_last(signed)
         self._statements.append(signed)
         return signed

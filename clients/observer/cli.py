@@ -14,7 +14,6 @@ from clients.wire.note import Checkpoint, VerifierKey
 from clients.wire.statement import Statement
 from clients.wire.text import MAX_ORIGIN_BYTES, base64_text
 
-_PATH = click.Path(path_type=Path)
 # A name, a key id and 44 characters of base64, with room for a line's end.
 _MAX_VKEY_BYTES = MAX_ORIGIN_BYTES + 100
 # Above a receipt's and a statement's own limits, so that the refusal says which rule is broken.
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=terminal.HELP_OPTIONS,
     epilog=terminal.example(_EXAMPLE),
 )
 def tallygate_observe() -> None:
@@ -65,12 +64,12 @@ def tallygate_observe() -> None:
 
 
 @tallygate_observe.command("receipt", epilog=terminal.example(_EXAMPLE))
-@click.argument("receipt_file", metavar="RECEIPT", type=_PATH)
+@click.argument("receipt_file", metavar="RECEIPT", type=terminal.PATH)
 @click.option(
     "--statement",
     "statement_file",
     metavar="FILE",
-    type=_PATH,
+    type=terminal.PATH,
     required=True,
     help="The exact bytes that were signed and sent.",
 )
@@ -80,15 +79,15 @@ def tallygate_observe() -> None:
     required=True,
     help="The log's verifier key (name+id+key), or a file that holds it.",
 )
-@click.option("--json", "json_output", is_flag=True, help="One line of JSON.")
+@terminal.json_option
 def receipt_command(receipt_file: Path, statement_file: Path, log_key: str, json_output: bool) -> None:
     """Check that RECEIPT proves a statement's place in the log.
 
     Exit codes: 0 proved, 1 not proved, 2 could not check.
     """
     vkey = _verifier_key(log_key)
-    data = files.read(statement_file, _MAX_FILE_BYTES, "a statement")
-    proof = files.read(receipt_file, _MAX_FILE_BYTES, "a receipt")
+    data = files.read_given(statement_file, _MAX_FILE_BYTES, "a statement")
+    proof = files.read_given(receipt_file, _MAX_FILE_BYTES, "a receipt")
     try:
         index, checkpoint = receipt.verify(proof, data, vkey)
         shown = statement.decode(data)
@@ -120,7 +119,7 @@ def _verifier_key(text: str) -> VerifierKey:
             raise WireError(
                 error.code, f"--log-key is no file and no verifier key: {error.detail}"
             ) from error
-    data = files.read(Path(text), _MAX_VKEY_BYTES, "a verifier key")
+    data = files.read_given(Path(text), _MAX_VKEY_BYTES, "a verifier key")
     try:
         return VerifierKey.parse(data.decode("utf-8", "replace").strip())
     except WireError as error:

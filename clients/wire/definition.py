@@ -53,9 +53,24 @@ _MAX_SEATS = 10_000
 _MAX_MARKS = 1_000
 _MAX_PREFERENCES = 1_000
 _MAX_PERCENT = 100
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_ELECTION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FIGURE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
+_MEMBERS: Final = (
+    "format",
+    "id",
+    "title",
+    "mode",
+    "timezone",
+    "opens_at",
+    "closes_at",
+    "publish_at",
+    "languages",
+    "headline",
+    "commission",
+    "rules",
+    "tables",
+)
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "areas": ("area", "parent", "level", "label", "code", "name"),
@@ -251,27 +266,9 @@ class Definition:
             WireError: `manifest.missing`, `manifest.malformed`, `table.missing`, `table.changed`,
                 `table.malformed` or `table.reference`.
         """
-        sha256, members = manifest.read(folder, MANIFEST)
-        members.exactly(
-            (
-                "format",
-                "id",
-                "title",
-                "mode",
-                "timezone",
-                "opens_at",
-                "closes_at",
-                "publish_at",
-                "languages",
-                "headline",
-                "commission",
-                "rules",
-                "tables",
-            )
-        )
-        members.word("format", (FORMAT,))
+        sha256, members = _read_manifest(folder)
         election_id = members.text("id")
-        if _ID.fullmatch(election_id) is None:
+        if not is_election_id(election_id):
             raise members.malformed("id", "must be 1 to 40 of a-z, 0-9 and '-', not starting with '-'")
         timezone = members.text("timezone")
         if not is_timezone(timezone):
@@ -285,7 +282,7 @@ class Definition:
         languages = members.words("languages", LANGUAGES)
         headline = members.word("headline", ("machine", "protocol"))
         rules = _read_rules(members.object("rules"))
-        tables = members.tables(tuple(_COLUMNS))
+        tables = members.tables(_COLUMNS)
 
         areas = _read_areas(folder, tables["areas"])
         contests = _read_contests(folder, tables["contests"], areas)
@@ -315,6 +312,28 @@ class Definition:
             figures=MappingProxyType(figures),
             checks=MappingProxyType(checks),
         )
+
+
+def is_election_id(text: str) -> bool:
+    """Whether the text can be the id of an election."""
+    return _ELECTION_ID.fullmatch(text) is not None
+
+
+def read_tables(folder: Path) -> dict[str, TableEntry]:
+    """What the manifest in a folder says of its six tables, for whoever copies them; they are not read.
+
+    Raises:
+        WireError: `manifest.missing` or `manifest.malformed`.
+    """
+    _, members = _read_manifest(folder)
+    return members.tables(_COLUMNS)
+
+
+def _read_manifest(folder: Path) -> tuple[bytes, Members]:
+    sha256, members = manifest.read(folder, MANIFEST)
+    members.exactly(_MEMBERS)
+    members.word("format", (FORMAT,))
+    return sha256, members
 
 
 def _read_commission(members: Members) -> tuple[tuple[bytes, ...], int]:

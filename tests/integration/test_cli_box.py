@@ -7,6 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clients.box.cli import main
 from clients.wire import statement
@@ -17,7 +20,7 @@ from gateway.pki.requests import check_request
 from tests.integration.client_cli import Program, started
 from tests.integration.gateway_cli import Program as GatewayProgram
 from tests.unit import box_helpers as box
-from tests.unit.wire_election import Election
+from tests.unit.wire_election import DEFINITION, ELECTION, Election
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIGNED_AT = "2027-01-15T20:03:20Z"
@@ -30,7 +33,10 @@ def program(capsys: pytest.CaptureFixture[str]) -> Program:
 
 @pytest.fixture
 def election(tmp_path: Path) -> Election:
-    return Election(tmp_path)
+    """A rehearsal, so that the tests can say what time it is."""
+    own = Election(tmp_path)
+    own.write_definition(DEFINITION, {**ELECTION, "mode": "rehearsal"})
+    return own
 
 
 @pytest.fixture
@@ -101,6 +107,7 @@ class TestFromNothing:
             "device": 7,
             "sign_key": json.loads((device / "request.json").read_bytes())["sign_key"],
             "request": str(device / "request.json"),
+            "certificate": None,
             "definition": election.named,
         }
         sign(program, device, box.opening())
@@ -116,6 +123,65 @@ class TestFromNothing:
         counts = box.write_json(device.parent / "counts.json", box.turnout())
         said = json.loads(program.good("sign", device, counts, "--json"))
         assert said["signed_at"] > 1_700_000_000_000
+
+    def test_in_a_live_election_the_clock_speaks(
+        self, device: Path, program: Program, election: Election
+    ) -> None:
+        election.write_definition(DEFINITION)
+        program.good("init", device, "--definition", election.root, "--definition-hash", election.named)
+        counts = box.write_json(device.parent / "counts.json", box.turnout())
+        ended = program("sign", device, counts, "--signed-at", SIGNED_AT)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.err.endswith("[sign.live]\n")
+        assert list((device / "statements").iterdir()) == []
+        program.good("sign", device, counts)
+
+
+class TestCertificate:
+    @pytest.mark.parametrize("kind", ["ed25519", "p256"])
+    def test_as_the_authority_makes_it(self, election: Election, program: Program, kind: str) -> None:
+        device = election.root / "box"
+        said = program.good("init", device, "--election", box.ELECTION, "--device", "7", "--tls-key", kind)
+        assert "certificate  none yet: tallygate-box init" in said
+        key = serialization.load_pem_private_key((device / "keys/tls.key").read_bytes(), None)
+        assert isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey)
+        own = box.certificate(key, [f"urn:tallygate:{box.ELECTION}:terminal:7"])
+        file = election.root / "7.pem"
+        file.write_bytes(b"Certificate of box 7:\n" + own + b"and its CA\n")
+        said = json.loads(program.good("init", device, "--certificate", file, "--json"))
+        assert said["certificate"] == str(device / "tls.pem")
+        assert (device / "tls.pem").read_bytes() == own
+        assert f"certificate  {device}/tls.pem\n" in program.good(
+            *("init", device, "--certificate", file, "--definition", election.root)
+        )
+
+    def test_of_somebody_else(self, device: Path, program: Program) -> None:
+        key = serialization.load_pem_private_key((device / "keys/tls.key").read_bytes(), None)
+        assert isinstance(key, Ed25519PrivateKey)
+        other = Ed25519PrivateKey.generate()
+        own = f"urn:tallygate:{box.ELECTION}:box:7"
+        file = device.parent / "x.pem"
+        for pem, code in [
+            (box.certificate(other, [own]), "certificate.key"),
+            (box.certificate(key, []), "certificate.name"),
+            (box.certificate(key, [own, own]), "certificate.name"),
+            (box.certificate(key, [f"urn:tallygate:{box.ELECTION}:box:8"]), "certificate.name"),
+            (box.certificate(key, [f"urn:tallygate:{box.ELECTION}:courier:7"]), "certificate.name"),
+            (box.certificate(key, ["urn:tallygate:example-2028:box:7"]), "certificate.name"),
+            (b"", "certificate.malformed"),
+            (b"x" * 100_000, "file.too_large"),
+        ]:
+            file.write_bytes(pem)
+            ended = program("init", device, "--certificate", file)
+            assert ended.code == 1
+            assert f"error: {file}: " in ended.err
+            assert f"[{code}]" in ended.err
+        assert not (device / "tls.pem").exists()
+        file.write_bytes(box.certificate(key, [own]))
+        (device / "keys/tls.key").write_bytes(b"")
+        assert "[certificate.key]" in program("init", device, "--certificate", file).err
+        (device / "keys/tls.key").chmod(0o644)
+        assert "[folder.not_private]" in program("init", device, "--certificate", file).err
 
 
 class TestShownAgain:
@@ -224,7 +290,12 @@ class TestFaults:
 
     def test_out(self, device: Path, program: Program) -> None:
         counts = box.write_json(device.parent / "counts.json", box.turnout())
-        for out, code in [(counts, "file.exists"), (device.parent / "no/x", "file.no_folder")]:
+        for out, code in [
+            (counts, "file.exists"),
+            (device.parent / "no/x", "file.no_folder"),
+            (device / "statements/000002.cose", "file.in_device"),
+            (device.parent / "definition/../box-7/x", "file.in_device"),
+        ]:
             ended = program("sign", device, counts, "--out", out)
             assert ended.code == 1
             assert f"[{code}]" in ended.err
@@ -267,7 +338,10 @@ class TestFaults:
             (("init", "box-7", "--election", "e", "--definition", "."), 1, "folder.exists"),
             (("init", "box-7", "--tls-key", "p256"), 2, "keeps its keys"),
             (("init", "box-7", "--bundle", "."), 2, "keeps its keys"),
-            (("init", "box-7", "--definition", "nowhere"), 1, "manifest.missing"),
+            (("init", "box-7", "--definition", "nowhere"), 1, "file.unreadable"),
+            (("init", "box-7", "--certificate", "nowhere"), 1, "file.unreadable"),
+            (("init", "box-7", "--certificate", "definition/election.json"), 1, "certificate.malformed"),
+            (("init", "new", "--election", "e", "--device", "1", "--certificate", "x"), 2, "does not exist"),
             (("init", "definition", "--definition", "."), 1, "file.exists"),
             (("sign", "box-7"), 2, "COUNTS"),
             (("sign", "nowhere", "counts.json"), 1, "folder.none"),
@@ -302,6 +376,14 @@ class TestFaults:
         said = program.good(*command, "--help")
         assert "Example" in said
         assert "  tallygate-box" in said
+
+    def test_what_a_killed_init_left(self, tmp_path: Path, program: Program) -> None:
+        (tmp_path / f".box[1].unfinished-{'ab' * 8}").mkdir()
+        (tmp_path / f".box1.unfinished-{'ab' * 8}").mkdir()
+        ended = program("init", tmp_path / "box[1]", "--election", box.ELECTION, "--device", "7")
+        assert ended.code == 0
+        (line,) = ended.err.splitlines()
+        assert line.startswith(f"warning: {tmp_path}/.box[1].unfinished-{'ab' * 8} was left by an init")
 
 
 class TestProcesses:

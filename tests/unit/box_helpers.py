@@ -1,8 +1,16 @@
 """What the tests of clients.box share: an election with a device in its folder, and counts to spoil."""
 
 import json
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clients.box import enrol, folder
 from clients.box.countsfile import CountsError
@@ -89,6 +97,36 @@ def make_device(root: Path, device: int = DEVICE) -> Path:
     with folder.created(path, ELECTION, device, made.signing, {folder.TLS_KEY: made.tls_key}) as new:
         new.pin(root / "definition", None)
     return path
+
+
+def certificate(key: Ed25519PrivateKey | EllipticCurvePrivateKey, uris: Iterable[str]) -> bytes:
+    """A certificate in PEM that no CA has signed, but its own key; its names are these URIs."""
+    start = datetime(2031, 1, 1, tzinfo=UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start)
+    )
+    names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    own = builder.sign(key, None if isinstance(key, Ed25519PrivateKey) else hashes.SHA256())
+    return own.public_bytes(serialization.Encoding.PEM)
+
+
+def respelled(pem: bytes, old: bytes, new: bytes) -> bytes:
+    """A certificate with some bytes of its DER replaced."""
+    der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+    assert old in der
+    return pem_of(der.replace(old, new))
+
+
+def pem_of(der: bytes) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
 def codes(error: CountsError) -> list[tuple[str, str]]:

@@ -1,40 +1,28 @@
 """One device out of a rehearsal's `devices/`; the real ones are read in tests/integration/test_cli_box.py."""
 
 import json
-from datetime import UTC, datetime
+import os
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.signing import SigningKey
+from rich.pretty import pretty_repr
 
 from clients.box import bundle
 from clients.wire.errors import WireError
 from gateway.pki.certificates import key_pem
+from tests.unit import box_helpers as box
 from tests.unit.pki_helpers import csr_pem
 
 Line = dict[str, object]
 
 TLS_KEY = Ed25519PrivateKey.from_private_bytes(b"\x31" * 32)
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"\x32" * 32)
 
 
-def certificate(key: Ed25519PrivateKey) -> str:
-    """A certificate that nobody has checked: signed by its own key."""
-    start = datetime(2031, 1, 1, tzinfo=UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([]))
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(start)
-        .not_valid_after(start)
-        .sign(key, None)
-        .public_bytes(serialization.Encoding.PEM)
-        .decode()
-    )
+def certificate(name: str, key: Ed25519PrivateKey = TLS_KEY) -> str:
+    return box.certificate(key, [f"urn:tallygate:talas-2031-rehearsal:{name}"]).decode()
 
 
 def line(device: int | None, role: str = "box") -> Line:
@@ -48,7 +36,7 @@ def line(device: int | None, role: str = "box") -> Line:
         "sign_seed": seed.hex() if role != "courier" else None,
         "sign_key": bytes(SigningKey(seed).verify_key).hex() if role != "courier" else None,
         "tls_key": key_pem(TLS_KEY).decode(),
-        "certificate": certificate(TLS_KEY),
+        "certificate": certificate(f"{role}:{device or 1}"),
     }
 
 
@@ -87,8 +75,23 @@ def test_found(devices: Path) -> None:
     assert found.site_json == (devices / "site.json").read_bytes()
     assert found.tls_key == key_pem(TLS_KEY)
     assert found.certificate.startswith(b"-----BEGIN CERTIFICATE-----")
-    assert "02" * 32 not in repr(found)
-    assert "PRIVATE" not in repr(found)
+    for shown in (repr(found), pretty_repr(found)):
+        assert "02" * 32 not in shown
+        assert "PRIVATE" not in shown
+
+
+def test_a_line_shows_no_secrets(devices: Path) -> None:
+    own = bundle._find(devices / "bundle.ndjson", 2)
+    for shown in (repr(own), str(own), pretty_repr(own)):
+        assert "02" * 32 not in shown
+        assert "PRIVATE" not in shown
+
+
+def test_the_certificate_only(devices: Path) -> None:
+    """What stands before and behind it in the file would be sent to whoever the device connects to."""
+    own = certificate("box:1")
+    write(devices, [{**line(1), "certificate": f"text\n{own}{line(2)['tls_key']}"}])
+    assert bundle.read(devices, 1).certificate == own.encode()
 
 
 def test_not_there(devices: Path) -> None:
@@ -112,9 +115,21 @@ def test_no_file(devices: Path, name: str) -> None:
         {"device": "1"},
         {"device": True},
         {"tls_key": ""},
-        {"tls_key": key_pem(Ed25519PrivateKey.from_private_bytes(b"\x32" * 32)).decode()},
+        {"tls_key": key_pem(OTHER_KEY).decode()},
         {"certificate": ""},
         {"certificate": csr_pem(TLS_KEY)},
+        {"certificate": certificate("box:2")},
+        {"certificate": certificate("terminal:1")},
+        {"certificate": box.certificate(TLS_KEY, []).decode()},
+        {"certificate": box.certificate(TLS_KEY, ["urn:tallygate:talas-2031:box:1"]).decode()},
+        {
+            "certificate": box.respelled(
+                certificate("box:1").encode(), b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05"
+            ).decode()
+        },
+        {"role": "terminal"},
+        {"role": "courier", "certificate": certificate("courier:1")},
+        {"tls_key": key_pem(OTHER_KEY).decode(), "certificate": certificate("terminal:2", OTHER_KEY)},
     ],
 )
 def test_malformed_line(devices: Path, change: Line) -> None:
@@ -122,7 +137,9 @@ def test_malformed_line(devices: Path, change: Line) -> None:
     assert refusal(devices)[0] == "bundle.malformed"
 
 
-@pytest.mark.parametrize("text", ["", "\n", "x", "[]", '{"device": 1}', "\xff", "x" * (1024 * 1024 + 1)])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "x", "[]", '{"device": 1}', "\xff", "x" * (1024 * 1024 + 1), f'{{"x": {"[" * 200_000}']
+)
 def test_no_line(devices: Path, text: str) -> None:
     (devices / "bundle.ndjson").write_text(text, encoding="latin-1")
     expected = ("bundle.malformed", 1) if text else ("bundle.no_device", None)
@@ -133,3 +150,18 @@ def test_no_line(devices: Path, text: str) -> None:
 def test_site(devices: Path, name: str) -> None:
     (devices / "site.json").write_text(json.dumps({key: SITE[key] for key in SITE if key != name}))
     assert refusal(devices) == ("bundle.malformed", None)
+
+
+@pytest.mark.parametrize("text", ['{"mode": "live"}', f'{{"x": {"[" * 200_000}', "\xff"])
+def test_no_site(devices: Path, text: str) -> None:
+    if text.startswith('{"mode'):
+        text = json.dumps({**SITE, "mode": "live"})
+    (devices / "site.json").write_text(text, encoding="latin-1")
+    assert refusal(devices) == ("bundle.malformed", None)
+
+
+@pytest.mark.parametrize("name", ["bundle.ndjson", "site.json"])
+def test_a_pipe_does_not_hold_up(devices: Path, name: str) -> None:
+    (devices / name).unlink()
+    os.mkfifo(devices / name)
+    assert refusal(devices) == ("file.unreadable", None)

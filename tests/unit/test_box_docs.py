@@ -53,6 +53,6 @@ def test_codes() -> None:
     sources = "".join(
         path.read_text() for path in (Path(__file__).parents[2] / "clients" / "box").glob("*.py")
     )
-    codes = set(re.findall(r'"((?:counts|folder|spool)\.[a-z_]+)"', sources))
+    codes = set(re.findall(r'"((?:certificate|counts|enrol|folder|sign|spool)\.[a-z_]+)"', sources))
     assert len(codes) > 15
     assert {code for code in codes if f"`{code}`" not in DOCS} == set()

@@ -1,6 +1,7 @@
 """The device's folder: whole or not at all, keys never made again, one definition at a time."""
 
 import hashlib
+import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from nacl.signing import SigningKey
 from clients.box import folder
 from clients.wire.errors import WireError
 from tests.unit import box_helpers as box
-from tests.unit.wire_election import DEFINITION, ELECTION, Election, with_line
+from tests.unit.wire_election import DEFINITION, ELECTION, Election, Json, canonical, rewrite, with_line
 
 KEY = SigningKey(b"\x21" * 32)
 
@@ -108,6 +109,37 @@ class TestOpening:
         with folder.opened(device) as opened:
             assert opened.settings.device == box.DEVICE
 
+    def test_the_lock_cannot_be_removed(self, device: Path) -> None:
+        """Who takes a lock's file for a leftover and removes it must not let a second program in."""
+        with folder.opened(device):
+            for path in device.iterdir():
+                if path.is_file() and not path.read_bytes():
+                    path.unlink()
+            assert refusal(device) == "folder.busy"
+
+    def test_a_key_that_is_exchanged_for_one_that_others_read(
+        self, device: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is judged is the file that is read, not the one that had its name before."""
+        key = device / "keys/sign.key"
+        before = key.stat()
+        key.chmod(0o644)
+        real = Path.stat
+        monkeypatch.setattr(
+            Path,
+            "stat",
+            lambda self, **options: before if self == key else real(self, **options),
+        )
+        assert refusal(device) == "folder.not_private"
+
+    @pytest.mark.parametrize("name", ["keys/sign.key", "last.json"])
+    def test_a_pipe_does_not_hold_up(self, device: Path, name: str) -> None:
+        (device / name).unlink()
+        os.mkfifo(device / name, 0o600)
+        with pytest.raises(WireError) as caught, folder.opened(device) as opened:
+            opened.spool()
+        assert caught.value.code in {"file.unreadable", "spool.last"}
+
 
 class TestDefinition:
     def test_pinned(self, device: Path) -> None:
@@ -176,13 +208,85 @@ class TestDefinition:
             assert caught.value.code == "file.unreadable"
             with pytest.raises(WireError) as caught:
                 opened.pin(tmp_path / "nowhere", None)
-            assert caught.value.code == "manifest.missing"
+            assert caught.value.code == "file.unreadable"
             election.write_definition(DEFINITION, {**ELECTION, "id": "example-2028"})
             with pytest.raises(WireError) as caught:
                 opened.pin(tmp_path, None)
             assert caught.value.code == "folder.definition"
             assert opened.settings.definition is None
         assert list((tmp_path / "box/definitions").iterdir()) == []
+
+
+class TestUntrustedDefinition:
+    """Whoever hands a definition over does not write elsewhere, and does not fill the disk."""
+
+    @pytest.fixture
+    def new(self, tmp_path: Path) -> Path:
+        Election(tmp_path)
+        with folder.created(tmp_path / "box", box.ELECTION, 1, KEY, {}):
+            pass
+        return tmp_path / "box"
+
+    def refusal(self, device: Path) -> str:
+        before = sorted(device.parent.rglob("*"))
+        with folder.opened(device) as opened, pytest.raises(WireError) as caught:
+            opened.pin(device.parent, None)
+        assert sorted(device.parent.rglob("*")) == before
+        assert str(device.parent / "definition") in str(caught.value)
+        return caught.value.code
+
+    @pytest.mark.parametrize(
+        "tables",
+        [
+            {"../../../evil": 1},
+            {"../../../evil": {"rows": 0, "sha256": "ab" * 32, "size": 1}},
+            {"a\u0000": 1},
+            {"/dev/zero": 1},
+            {},
+            [],
+            None,
+        ],
+    )
+    def test_names_of_tables(self, new: Path, tables: Json) -> None:
+        (new.parent / "definition/evil.csv").write_text("evil")
+        rewrite(new.parent / "definition", "election.json", lambda manifest: manifest.update(tables=tables))
+        assert self.refusal(new) == "manifest.malformed"
+
+    @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", canonical({"tables": {}})])
+    def test_no_manifest(self, new: Path, text: bytes) -> None:
+        (new.parent / "definition/election.json").write_bytes(text)
+        assert self.refusal(new) == "manifest.malformed"
+
+    def test_a_manifest_without_end(self, new: Path) -> None:
+        (new.parent / "definition/election.json").write_bytes(b" " * (1024 * 1024 + 1))
+        assert self.refusal(new) == "file.too_large"
+
+    @pytest.mark.parametrize("file", ["election.json", "areas.csv"])
+    @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/dev/zero"), os.mkfifo, Path.mkdir])
+    def test_no_files(self, new: Path, file: str, make: Callable[[Path], None]) -> None:
+        path = new.parent / "definition" / file
+        path.unlink()
+        make(path)
+        assert self.refusal(new) == "file.unreadable"
+
+    def test_a_table_without_end(self, new: Path) -> None:
+        path = new.parent / "definition/areas.csv"
+        with path.open("ab") as stream:
+            stream.truncate(2**40)
+        assert self.refusal(new) == "table.changed"
+        entry: dict[str, Json] = {"rows": 1, "sha256": "ab" * 32, "size": 2**40}
+        tables: dict[str, Json] = dict.fromkeys(DEFINITION, entry)
+        rewrite(new.parent / "definition", "election.json", lambda manifest: manifest.update(tables=tables))
+        assert self.refusal(new) == "file.too_large"
+
+    def test_what_a_killed_program_left_goes(self, new: Path) -> None:
+        named = hashlib.sha256((new.parent / "definition/election.json").read_bytes()).hexdigest()
+        left = new / "definitions" / f".{named}.unfinished-{'ab' * 8}"
+        left.mkdir()
+        (left / "election.json").write_text("half")
+        with folder.opened(new) as opened:
+            pinned = opened.pin(new.parent, None)
+        assert [path.name for path in (new / "definitions").iterdir()] == [pinned.sha256.hex()]
 
 
 class TestAttachments:

@@ -169,10 +169,13 @@ class TestChain:
         assert refusal(device) == ("spool.last", "last.json")
 
     def test_two_programs(self, device: Path) -> None:
-        with (device / "lock").open("rb") as other:
+        other = os.open(device, os.O_RDONLY)
+        try:
             fcntl.flock(other, fcntl.LOCK_EX)
             with pytest.raises(WireError) as caught:
                 sign_turnout(device, 4)
+        finally:
+            os.close(other)
         assert caught.value.code == "folder.busy"
         assert sign_turnout(device, 4).statement.sequence == 4
 

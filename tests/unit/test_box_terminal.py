@@ -75,8 +75,11 @@ def ends(command: click.Command, *arguments: str, failed: int = 1) -> int | str 
         (WireError("spool.gap", "it is gone", file="x"), "error: x: it is gone [spool.gap]"),
         (KeyboardInterrupt(), "error: stopped"),
         (click.Abort(), "error: stopped"),
-        (FileNotFoundError(2, "No such file or directory", "a/b"), "error: a/b: No such file or directory"),
-        (OSError("odd"), "error: the system: odd"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a/b"),
+            "error: a/b: No such file or directory [file.failed]",
+        ),
+        (OSError("odd"), "error: the system: odd [file.failed]"),
     ],
 )
 @pytest.mark.parametrize("failed", [1, 2])
@@ -100,5 +103,9 @@ def test_usage_and_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends(command, "7") == 7
     assert ends(command, "x") == 2
     assert "Usage: program" in capsys.readouterr().err
+    assert ends(command, "1", "\x1b[2J\u202e") == 2
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "\\u202e" in said
     assert ends(command, "--help") == 0
     assert capsys.readouterr().out.endswith("  Examples:\n    program 1\n    program 2\n")
