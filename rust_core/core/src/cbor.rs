@@ -192,13 +192,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Room that a writer begins with, in bytes: a result of two contests fits, so that most are written without growing.
+const ROOM: usize = 512;
+
 /// Writes items in their one accepted encoding.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
+    pub(crate) fn new() -> Self {
+        Self { out: Vec::with_capacity(ROOM) }
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }
@@ -268,7 +275,7 @@ pub enum Item {
 impl Item {
     /// The one encoding of this value; what may stand where is the grammar's matter.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new();
         self.write(&mut writer);
         writer.into_bytes()
     }

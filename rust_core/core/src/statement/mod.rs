@@ -50,7 +50,7 @@ impl Body {
 
     /// The payload's one encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new();
         match self {
             Self::Packet(packet) => packet.write(&mut writer),
             Self::Decision(decision) => decision.write(&mut writer),
@@ -160,7 +160,7 @@ pub fn encode_payload(kind: Kind, content: &Item) -> Result<Vec<u8>> {
 /// `statement.malformed`: the payload is not one of `kind` (offsets count in the statement), or the statement becomes too large.
 pub fn sign(kind: Kind, payload: &[u8], seed: &[u8; 32]) -> Result<Vec<u8>> {
     let key = SigningKey::from_bytes(seed);
-    let mut writer = Writer::default();
+    let mut writer = Writer::new();
     writer.raw(kind.frame());
     writer.raw(&kid(&key.verifying_key().to_bytes()));
     writer.raw(b"\xa0");
