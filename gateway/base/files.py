@@ -15,6 +15,11 @@ The system calls of each kind of write, in order. Whoever changes one changes it
     write …  fsync  close
     openat(<directory>, O_RDONLY|O_DIRECTORY)  fsync  close
 
+`move_durably` (renames within a directory)::
+
+    rename(source, target)
+    openat(<directory>, O_RDONLY|O_DIRECTORY)  fsync  close
+
 A crash inside `write_private` can leave a short file. It has no temporary name because the file systems of
 memory sticks know no hard link and a rename would replace silently; who reads a secret checks its length or
 its armour.
@@ -33,6 +38,7 @@ is unknown; the error is passed on, never retried (a second fsync may report suc
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -98,6 +104,12 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Renames a file, over whatever is there, within one directory."""
+    source.replace(target)
+    sync_directory(target.parent)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -184,7 +196,8 @@ def sync_tree(root: Path) -> None:
 
 def unfinished(path: Path) -> list[Path]:
     """What crashed makers of `path` have left beside it (see `finished_directory`)."""
-    return sorted(path.parent.glob(f".{path.name}{_UNFINISHED}*"))
+    path = _absolute(path)
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}{_UNFINISHED}*"))
 
 
 @contextlib.contextmanager
@@ -195,12 +208,13 @@ def finished_directory(path: Path, mode: int = PUBLIC_DIRECTORY) -> Iterator[Pat
 
     Args:
         path: must not exist, or be an empty directory; its parent exists.
-        mode: permissions of the finished folder (before the umask).
+        mode: permissions of the finished folder, whatever the umask.
 
     Raises:
-        TallygateError: ``file.exists``: something is at `path`.
+        TallygateError: ``file.exists``: something is at `path`; ``file.here``: this process works in it.
         OSError: something could not be written; `path` is untouched.
     """
+    path = _absolute(path)
     refuse_existing(path)
     work = path.with_name(f".{path.name}{_UNFINISHED}{secrets.token_hex(8)}")
     work.mkdir(mode=PRIVATE_DIRECTORY)
@@ -221,13 +235,26 @@ def finished_directory(path: Path, mode: int = PUBLIC_DIRECTORY) -> Iterator[Pat
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuses a `path` at which there is anything but an empty directory.
+    """Refuses a `path` at which there is anything but an empty directory, which is not the working one.
 
     Raises:
-        TallygateError: ``file.exists``.
+        TallygateError: ``file.exists``, ``file.here``.
     """
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise _exists(path)
+    if path.exists() and path.samefile(Path()):
+        # The new folder takes the place of the old one, and whoever stands there is left in nothing.
+        raise TallygateError(
+            "file.here",
+            "this is the folder that you are in, and a new one takes its place: go one up (cd ..) and give "
+            "its name",
+            place=str(path),
+        )
+
+
+def _absolute(path: Path) -> Path:
+    """With a name and a parent, also where it is `.`; resolve() would follow a link."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _exists(path: Path) -> TallygateError:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.base.clock import to_datetime
+from gateway.cli.shared import say, say_json, visible
 from gateway.election import Faults, read_folder, write_manifests
 from gateway.election.cells import is_timezone
 from gateway.election.limits import MAX_FAULTS_SHOWN
@@ -78,7 +79,7 @@ def build(folder: Path, out: Path, number: bool, as_json: bool) -> int:
         faults=faults.errors,
         warnings=faults.warnings,
         shown=shown,
-        built=click.format_filename(out),
+        built=str(out),
         definition=built.definition.hex(),
         roster=built.roster.hex(),
         information=built.information.hex(),
@@ -86,11 +87,11 @@ def build(folder: Path, out: Path, number: bool, as_json: bool) -> int:
     if as_json:
         _say(outcome, "", as_json)
     else:
-        click.echo(f"built        {outcome.built}")
-        click.echo(f"definition   {outcome.definition}")
-        click.echo(f"roster       {outcome.roster}")
-        click.echo(f"information  {outcome.information}")
-        click.echo("Announce the definition's hash: every packet carries it, and observers pin it.")
+        say(f"built        {outcome.built}")
+        say(f"definition   {outcome.definition}")
+        say(f"roster       {outcome.roster}")
+        say(f"information  {outcome.information}")
+        say("Announce the definition's hash: every packet carries it, and observers pin it.")
     return 0
 
 
@@ -128,10 +129,10 @@ def show(folder: Path, number: bool, as_json: bool) -> int:
             return 1
         summary = summarise(found)
     if as_json:
-        click.echo(msgspec.json.encode(summary))
+        say_json(summary)
     else:
         for line in _summary_lines(summary):
-            click.echo(line)
+            say(line)
     return 0
 
 
@@ -142,21 +143,21 @@ def _report(faults: Faults, as_json: bool) -> int:
         severity = "warning" if fault.warning else "fault"
         if as_json:
             line = FaultLine(severity, fault.file, fault.line, fault.column, fault.code, fault.detail)
-            click.echo(msgspec.json.encode(line))
+            say_json(line)
         else:
-            click.echo(f"warning: {fault}" if fault.warning else str(fault))
+            say(f"warning: {fault}" if fault.warning else str(fault))
     return len(kept)
 
 
 def _say(outcome: Outcome, verdict: str, as_json: bool) -> None:
     """The last word on a folder."""
     if as_json:
-        click.echo(msgspec.json.encode(outcome))
+        say_json(outcome)
         return
     hidden = outcome.faults + outcome.warnings - outcome.shown
     more = f" ({hidden} more are not listed)" if hidden else ""
     text = f"{_count(outcome.faults, 'fault')}, {_count(outcome.warnings, 'warning')}{more}: {verdict}"
-    click.echo(f"error: {text}" if outcome.faults else text, err=bool(outcome.faults))
+    say(f"error: {text}" if outcome.faults else text, err=bool(outcome.faults))
 
 
 def _count(number: int, what: str) -> str:
@@ -168,7 +169,7 @@ def _at_work(what: str, path: Path) -> Iterator[None]:
     """Show on a terminal that something goes on; a large country takes seconds."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with console.status(Text(f"{what} {click.format_filename(path)}")):
+        with console.status(Text(visible(f"{what} {path}"))):
             yield
     else:
         yield

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from gateway import _core
 from gateway.base.clock import MAX_SPEED, format_time, system_clock
 from gateway.base.config import BOX_PORT
 from gateway.base.errors import TallygateError
-from gateway.base.files import unfinished
 from gateway.cli.parameters import TIME
+from gateway.cli.shared import say, say_json, warn_of_unfinished
 from gateway.election import Faults
 from gateway.election.limits import MAX_FAULTS_SHOWN
-from gateway.run.night import SOFTWARE, NewNight, Progress, init_night
+from gateway.run.night import SOFTWARE, NewNight, Progress, init_night, official_origin
 from gateway.run.rehearsal import Plan, init_rehearsal
 
 _HIGHEST_PORT = 65_535
@@ -54,12 +53,10 @@ class NightLine(msgspec.Struct, frozen=True):
     "folder",
     metavar="FOLDER",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The officials' tables; only with --rehearsal.",
+    help="The officials' tables: what is rehearsed, or, with --definition, where the origin stands.",
 )
 @click.option("--rehearsal", is_flag=True, help="Make every key, certificate and the opening here.")
-@click.option(
-    "--origin", help="The log's name, host/path; final with decision 1. [default: this host/the id]"
-)
+@click.option("--origin", help="The log's name, host/path; final with decision 1.")
 @click.option("--start", type=TIME, help="Election time at the start. [default: 15 minutes before the close]")
 @click.option(
     "--speed",
@@ -87,29 +84,33 @@ def init(
     as_json: bool,
 ) -> int:
     """Make the folder NIGHT: for a built definition, or everything for a rehearsal in one step."""
-    if (built is None) == (folder is None):
-        raise click.UsageError("give either --definition D or --election FOLDER --rehearsal")
-    for left in unfinished(night):
-        click.echo(f"warning: an interrupted init left {left}; its keys are of no use, remove it", err=True)
+    warn_of_unfinished(night)
     if built is not None:
         if rehearsal:
             raise _no_rehearsal(built)
         if start is not None or speed is not None or hosts or port is not None:
             raise click.UsageError("--start, --speed, --host and --port are for rehearsals")
+        if (origin is None) == (folder is None):
+            raise click.UsageError(
+                "the log's name is final with decision 1: give either --origin HOST/PATH, or --election "
+                "FOLDER where election.toml has it"
+            )
+        if folder is not None:
+            origin = official_origin(folder, _core.Definition.load(built / "definition").id)
         with _progress() as progress:
-            made = init_night(night, built, origin=origin, host=socket.gethostname(), progress=progress)
+            made = init_night(night, built, origin=origin or "", progress=progress)
         _show(made, as_json)
         if not as_json:
             _show_next_steps(made)
         return 0
-    if not rehearsal:
+    if folder is None or not rehearsal:
         raise click.UsageError(
-            "--election needs --rehearsal: a real night is made of a built definition (--definition D)"
+            "give --definition D for a real night (a built definition), or --election FOLDER --rehearsal"
         )
     if origin is not None:
         raise click.UsageError("a rehearsal's log has a name of its own: leave out --origin")
     plan = Plan(start, speed or 1, tuple(hosts), port or BOX_PORT, len(os.sched_getaffinity(0)))
-    return _rehearse(night, folder or Path(), plan, as_json)
+    return _rehearse(night, folder, plan, as_json)
 
 
 def _rehearse(night: Path, folder: Path, plan: Plan, as_json: bool) -> int:
@@ -117,15 +118,13 @@ def _rehearse(night: Path, folder: Path, plan: Plan, as_json: bool) -> int:
         made, faults = init_rehearsal(night, folder, plan, now=system_clock(), progress=progress)
     _show_faults(faults)
     if made is None:
-        click.echo(f"error: no night was made: {faults.errors} faults in {folder}", err=True)
+        say(f"error: no night was made: {faults.errors} faults in {folder}", err=True)
         return 1
     _show(made, as_json)
     if not as_json:
-        click.echo(f"devices      {made.roster.device_count}, their keys in {made.folder / 'devices'}")
-        click.echo(
-            f"clock        {format_time(made.start or 0)}, speed {plan.speed}, from the first serve on"
-        )
-        click.echo(f"Try a box:   tallygate-box init BOX --bundle {made.folder / 'devices'} --device 1")
+        say(f"devices      {made.roster.device_count}, their keys in {made.folder / 'devices'}")
+        say(f"clock        {format_time(made.start or 0)}, speed {plan.speed}, from the first serve on")
+        say(f"Try a box:   tallygate-box init BOX --bundle {made.folder / 'devices'} --device 1")
     return 0
 
 
@@ -152,38 +151,39 @@ def _show(made: NewNight, as_json: bool) -> None:
         software=SOFTWARE,
     )
     if as_json:
-        click.echo(msgspec.json.encode(line))
+        say_json(line)
         return
-    click.echo(f"night        {line.night}")
-    click.echo(f"election     {line.election} ({line.mode})")
-    click.echo(f"definition   {line.definition}")
-    click.echo(f"roster       {line.roster}")
-    click.echo(f"log key      {line.log_key}")
-    click.echo(f"snapshot key {line.snapshot_key}")
+    say(f"night        {line.night}")
+    say(f"election     {line.election} ({line.mode})")
+    say(f"definition   {line.definition}")
+    say(f"roster       {line.roster}")
+    say(f"log key      {line.log_key}")
+    say(f"snapshot key {line.snapshot_key}")
 
 
 def _show_next_steps(made: NewNight) -> None:
     definition = made.definition
     members = f"{definition.commission_quorum} of {len(definition.commission_keys)} members"
-    click.echo(
-        f"""
-Next (docs/keys.md):
-1. Bring ca.pem, server.pem, server.key and crl.pem of the election's CA to {made.folder / "pki"}.
-2. {members} of the commission sign decision 1, which opens the log. It names, for good:
-     origin        {made.origin}
-     log key       {made.keys.log.hex()}
-     snapshot key  {made.keys.snapshot.hex()}
-     roster        {made.roster.hash.hex()}
-     software      {SOFTWARE}
-   Each signed statement goes into {made.folder / "data" / "opening"} as a file *.cose.
-3. Keep a copy of {made.folder / "keys"} in a safe: a lost log key ends the log.
-4. The gateway, `tallygate serve {made.folder}`, is not in this version yet."""
-    )
+    for line in (
+        "",
+        "Next (docs/keys.md):",
+        f"1. Bring ca.pem, server.pem, server.key and crl.pem of the election's CA to {made.folder / 'pki'}.",
+        f"2. {members} of the commission sign decision 1, which opens the log. It names, for good:",
+        f"     origin        {made.origin}",
+        f"     log key       {made.keys.log.hex()}",
+        f"     snapshot key  {made.keys.snapshot.hex()}",
+        f"     roster        {made.roster.hash.hex()}",
+        f"     software      {SOFTWARE}",
+        f"   Each signed statement goes into {made.folder / 'data' / 'opening'} as a file *.cose.",
+        f"3. Keep a copy of {made.folder / 'keys'} in a safe: a lost log key ends the log.",
+        f"4. The gateway, `tallygate serve {made.folder}`, is not in this version yet.",
+    ):
+        say(line)
 
 
 def _show_faults(faults: Faults) -> None:
     for fault in faults.kept()[:MAX_FAULTS_SHOWN]:
-        click.echo(f"warning: {fault}" if fault.warning else str(fault), err=True)
+        say(f"warning: {fault}" if fault.warning else str(fault), err=True)
 
 
 @contextlib.contextmanager
@@ -200,4 +200,4 @@ def _progress() -> Iterator[Progress]:
 
 
 def _say(what: str, done: int, total: int) -> None:
-    click.echo(f"{what}: {done:,} of {total:,}" if total > 1 else what, err=True)
+    say(f"{what}: {done:,} of {total:,}" if total > 1 else what, err=True)

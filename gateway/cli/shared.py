@@ -1,20 +1,57 @@
-"""What every command does alike: how an error looks, what it exits with, how Ctrl-C ends it.
+"""What every command does alike: how a line and an error look, what it exits with, how Ctrl-C ends it.
 
-Exit codes: 0 done, 1 failed with a message that says what to do, 2 wrong usage, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 failed or stopped with a message that says what to do, 2 wrong usage.
+
+Everything that a command writes goes through `say` or `say_json`: file names, requests and tables are other
+people's text, and none of it may move the cursor, change colours or look like a line of ours.
 """
 
 import importlib
 import io
+import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
+import msgspec
 
 from gateway.base.errors import TallygateError
+from gateway.base.files import unfinished
 
 FAILED = 1
-STOPPED = 130  # 128 + SIGINT, as shells count
+
+
+def visible(text: str) -> str:
+    r"""The text with everything escaped that a terminal or a reader's eye could take for something else.
+
+    Control characters and line ends, half surrogate pairs (file names), and characters that change the
+    direction or join letters become ``\u202e`` and the like; letters of every script stay.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write one line, to stderr where `err`."""
+    click.echo(visible(line), err=err)
+
+
+def say_json(value: msgspec.Struct) -> None:
+    """Write one line of JSON for a script; in ASCII, whatever the terminal knows."""
+    click.echo(json.dumps(msgspec.to_builtins(value)))
+
+
+def warn_of_unfinished(folder: Path) -> None:
+    """Say what killed makers of `folder` have left beside it: keys may be in there."""
+    for left in unfinished(folder):
+        say(
+            f"warning: a command that was interrupted left {left}; its keys are of no use, remove it",
+            err=True,
+        )
 
 
 class LazyGroup(click.Group):
@@ -52,13 +89,19 @@ def run(group: click.Command) -> int:
     try:
         code = group.main(standalone_mode=False)
     except click.ClickException as error:  # wrong usage
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        text, message = shown.getvalue(), error.format_message()
+        if isinstance(error, click.BadParameter):  # somebody's value; other texts have lines of their own
+            text = text.replace(message, visible(message))
+        for line in text.splitlines():
+            say(line, err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        return STOPPED
+        say("error: stopped", err=True)
+        return FAILED
     except TallygateError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         return FAILED
     except BrokenPipeError:
         # The reader of our output went away (`… | head`); Python would complain again while it exits.
@@ -66,6 +109,6 @@ def run(group: click.Command) -> int:
         return FAILED
     except OSError as error:
         place = f"{error.filename}: " if error.filename is not None else ""
-        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        say(f"error: {place}{error.strerror or error}", err=True)
         return FAILED
     return code if isinstance(code, int) else 0

@@ -34,7 +34,7 @@ A rehearsal therefore is::
     devices = [device._replace(key=device.key or make_key(device)) for device in due_devices(election)]
     built = write_manifests(with_keys(election, devices=devices, commission_keys=[...]), out)
 
-``Election.settings.origin`` is the log's origin as election.toml gives it (None: `init` takes its default);
+``Election.settings.origin`` is the log's origin as election.toml gives it (None: `init` is told it);
 it stands in no manifest, only decision 1 carries it. ``Election.settings`` also holds id, timezone, opens_at,
 closes_at and publish_at (ms since the Unix epoch).
 """

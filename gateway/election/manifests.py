@@ -47,7 +47,8 @@ def write_manifests(election: Election, out: Path) -> Built:
     Raises:
         TallygateError: ``definition.missing_value`` if keys are missing; ``definition.output_exists`` if
             `out` holds something else; ``definition.read_back`` if the Rust core refuses what was written;
-            ``definition.media_changed`` if a picture is no longer the one that was judged.
+            ``definition.media_changed`` if a picture is no longer the one that was judged; ``file.here`` if
+            `out` is the folder that this process works in.
         OSError: something could not be written; `out` is untouched.
     """
     if not all([election.settings.commission_keys, *(device.key for device in election.devices)]):
@@ -284,7 +285,7 @@ def _write_information(election: Election, folder: Path, definition: bytes) -> b
         (folder / MEDIA_FOLDER).mkdir()
     media: dict[str, Json] = {}
     for entry in election.media:
-        _copy(entry, folder / MEDIA_FOLDER / entry.name)
+        copy_media(entry, folder / MEDIA_FOLDER / entry.name)
         media[entry.name] = {"sha256": entry.sha256, "size": entry.size, "type": entry.type}
     return write_manifest(
         folder / "information.json",
@@ -298,8 +299,13 @@ def _write_information(election: Election, folder: Path, definition: bytes) -> b
     )
 
 
-def _copy(media: Media, target: Path) -> None:
-    """Copy a picture or document, if it still has the bytes that were judged."""
+def copy_media(media: Media, target: Path) -> None:
+    """Copy a picture or document, if it still has the bytes that were judged.
+
+    Raises:
+        TallygateError: ``definition.media_changed``.
+        OSError: it cannot be read, or (`NotRegularError`) is no ordinary file.
+    """
     digest = hashlib.sha256()
     with open_regular(media.path, follow=False).file as source, target.open("xb") as file:
         while chunk := source.read(CHUNK_BYTES):
@@ -308,6 +314,6 @@ def _copy(media: Media, target: Path) -> None:
     if digest.hexdigest() != media.sha256:
         raise TallygateError(
             "definition.media_changed",
-            "the file changed while the election was built: build again",
+            "the file is no longer the one that was judged when the election was built: build again",
             place=str(media.path),
         )

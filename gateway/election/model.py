@@ -44,7 +44,7 @@ class Settings(NamedTuple):
         id: `[a-z0-9][a-z0-9-]{0,39}`; a rehearsal's ends in ``-rehearsal``.
         title: the election's name in each language.
         mode: ``live`` or ``rehearsal``.
-        origin: the log's origin, for decision 1 only; None if it is left to its default.
+        origin: the log's origin, for decision 1 only; None if it is told to `init` instead.
         timezone: IANA name.
         opens_at: ms since the Unix epoch.
         closes_at: ms since the Unix epoch.

@@ -53,7 +53,7 @@ _KEYS = (
     *("rules", "site"),
 )
 
-_ID = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{MAX_ID_CHARACTERS - 1}}}")
+ELECTION_ID = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{MAX_ID_CHARACTERS - 1}}}")
 _ORIGIN = re.compile(r"[a-z0-9.-]+(?:/[a-z0-9.-]+)*")
 
 _SECTION_LINE = re.compile(r"\s*\[\[?([^\[\]]*)\]")
@@ -310,7 +310,7 @@ class _Reader:
 
     def _id(self, rehearsal: bool) -> str:
         election_id = self._string("id", needed=True)
-        if election_id and _ID.fullmatch(election_id) is None:
+        if election_id and ELECTION_ID.fullmatch(election_id) is None:
             detail = (
                 f"{shown(election_id)} cannot be an id: use a to z, 0 to 9 and -, at most "
                 f"{MAX_ID_CHARACTERS} "

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gateway.base.clock import DAY, HOUR, SECOND, to_datetime
+from gateway.base.clock import DAY, HOUR, MAX_TIME, SECOND, to_datetime
 from gateway.base.errors import TallygateError
 
 PrivateKey: TypeAlias = Ed25519PrivateKey | EllipticCurvePrivateKey
@@ -78,6 +78,8 @@ REASONS: Final[dict[Reason, x509.ReasonFlags]] = {
     "privilege-withdrawn": x509.ReasonFlags.privilege_withdrawn,
 }
 
+# SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING of 32 bytes }: what stands before the key.
+_ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
 _DNS_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
 _CA_USE = x509.KeyUsage(
     digital_signature=False,
@@ -160,7 +162,7 @@ def load_certificate(data: bytes, *, place: str) -> x509.Certificate:
     """
     try:
         return x509.load_pem_x509_certificate(data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TallygateError("pki.certificate", "this is no certificate in PEM", place=place) from None
 
 
@@ -174,6 +176,11 @@ def certificate_der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
+def certificate_sha256(certificate: x509.Certificate) -> str:
+    """What people compare: hex SHA-256 of its DER."""
+    return hashlib.sha256(certificate_der(certificate)).hexdigest()
+
+
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """PEM of one certificate."""
     return certificate.public_bytes(serialization.Encoding.PEM)
@@ -182,6 +189,16 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 def public_key_der(key: PublicKey) -> bytes:
     """SubjectPublicKeyInfo, points uncompressed: equal keys have equal bytes."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def ed25519_der(raw: bytes) -> bytes:
+    """SubjectPublicKeyInfo (RFC 8410, 4) of an Ed25519 public key of 32 bytes."""
+    return _ED25519_PREFIX + raw
+
+
+def key_id(der: bytes) -> str:
+    """By what a public key is known, whatever it is used for: hex SHA-256 of its SubjectPublicKeyInfo."""
+    return hashlib.sha256(der).hexdigest()
 
 
 def load_public_key(der: bytes) -> PublicKey:
@@ -217,7 +234,13 @@ def leaf_validity(now: int, closes_at: int) -> Validity:
 
 
 def ca_validity(now: int, closes_at: int | None) -> Validity:
-    """How long an election CA is good; `closes_at` may not be known yet."""
+    """How long an election CA is good; `closes_at` may not be known yet.
+
+    Raises:
+        TallygateError: ``pki.expires``: nothing that it signs could be good.
+    """
+    if closes_at is not None:
+        _insist(leaf_validity(now, closes_at))
     return Validity(now - BACKDATE, now + CA_LIFETIME if closes_at is None else closes_at + CA_AFTER_CLOSE)
 
 
@@ -291,7 +314,7 @@ def issue_client(
 def issue_server(
     ca: Issuer, public: PublicKey, common_name: str, names: Sequence[str], serial: int, validity: Validity
 ) -> x509.Certificate:
-    """Makes the gateway's certificate for these host names and IP addresses.
+    """Makes the gateway's certificate for these host names and IP addresses, each once.
 
     Raises:
         TallygateError: ``pki.name``: not a host name or address; ``pki.expires``.
@@ -302,13 +325,13 @@ def issue_server(
         .add_extension(_NOT_A_CA, critical=True)
         .add_extension(_LEAF_USE, critical=True)
         .add_extension(_SERVER_AUTH, critical=False)
-        .add_extension(x509.SubjectAlternativeName([_host(name) for name in names]), critical=False),
+        .add_extension(x509.SubjectAlternativeName(list(dict.fromkeys(map(_host, names)))), critical=False),
         validity,
     )
 
 
 def issue_crl(
-    ca: Issuer, revoked: Iterable[tuple[int, int, Reason]], number: int, this_update: int, next_update: int
+    ca: Issuer, revoked: Iterable[tuple[int, int, Reason]], number: int, now: int, next_update: int
 ) -> x509.CertificateRevocationList:
     """Makes the CRL of everything this CA has revoked.
 
@@ -316,13 +339,13 @@ def issue_crl(
         ca: the election CA.
         revoked: serial, time of revocation (ms), reason.
         number: the CRL number; grows with each.
-        this_update: ms.
+        now: ms; like a certificate's, its time begins `BACKDATE` ago.
         next_update: ms.
     """
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.certificate.subject)
-        .last_update(to_datetime(_whole(this_update)))
+        .last_update(to_datetime(_whole(now - BACKDATE)))
         .next_update(to_datetime(_whole(next_update)))
         .add_extension(_authority(ca), critical=False)
         .add_extension(x509.CRLNumber(number), critical=False)
@@ -353,20 +376,35 @@ def crl_number(data: bytes, *, place: str) -> int:
         ) from None
 
 
-def _issue(issuer: Issuer, builder: x509.CertificateBuilder, validity: Validity) -> x509.Certificate:
-    if validity.not_after <= validity.not_before + BACKDATE:
-        raise TallygateError(
-            "pki.expires",
-            f"this certificate would have ended on {to_datetime(validity.not_after):%Y-%m-%d} already: "
-            "the closing time is long past",
-        )
+def insist_within(issuer: Issuer, not_after: int) -> None:
+    """Refuses what would outlive its issuer.
+
+    Raises:
+        TallygateError: ``pki.expires``.
+    """
     until = issuer.certificate.not_valid_after_utc
-    if to_datetime(_whole(validity.not_after)) > until:
+    if not_after > MAX_TIME or to_datetime(not_after) > until:
         raise TallygateError(
             "pki.expires",
-            f"this certificate would end on {to_datetime(validity.not_after):%Y-%m-%d}, but its issuer "
+            f"this certificate would end on {to_datetime(min(not_after, MAX_TIME)):%Y-%m-%d}, but its issuer "
             f"ends on {until:%Y-%m-%d}: make a new CA (or root), or give an earlier closing time",
         )
+
+
+def _insist(validity: Validity) -> None:
+    """Refuses dates that no certificate can have."""
+    if not validity.not_before + BACKDATE < validity.not_after <= MAX_TIME:
+        late = validity.not_after > MAX_TIME
+        end = "after the year 9999" if late else f"on {to_datetime(validity.not_after):%Y-%m-%d}, in the past"
+        raise TallygateError(
+            "pki.expires",
+            f"this certificate would end {end}: is the year of the closing time right, and this computer's "
+            "clock?",
+        )
+
+
+def _issue(issuer: Issuer, builder: x509.CertificateBuilder, validity: Validity) -> x509.Certificate:
+    insist_within(issuer, _whole(validity.not_after))
     return (
         builder.issuer_name(issuer.certificate.subject)
         .add_extension(_authority(issuer), critical=False)
@@ -377,6 +415,7 @@ def _issue(issuer: Issuer, builder: x509.CertificateBuilder, validity: Validity)
 def _builder(
     subject: x509.Name, public: PublicKey, serial: int, validity: Validity
 ) -> x509.CertificateBuilder:
+    _insist(validity)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -399,7 +438,7 @@ def _name(common_name: str) -> x509.Name:
 
 def _key_name(prefix: str, public: PublicKey) -> x509.Name:
     """A CA's name ends in 8 hex digits of its key: two with one name confuse every verifier that has both."""
-    return _name(f"{prefix} {hashlib.sha256(public_key_der(public)).hexdigest()[:8]}")
+    return _name(f"{prefix} {key_id(public_key_der(public))[:8]}")
 
 
 def _hash_for(key: PrivateKey) -> hashes.SHA256 | None:
@@ -412,10 +451,12 @@ def _whole(at: int) -> int:
 
 def _host(name: str) -> x509.GeneralName:
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))
+        # A scope (fe80::1%eth0) has no place in a certificate.
+        return x509.IPAddress(ipaddress.ip_address(name.replace("%", " ")))
     except ValueError:
         pass
-    if not _DNS_NAME.fullmatch(name):
+    # What ends in digits was meant to be an address (RFC 1123, 2.1): no top-level domain does.
+    if not _DNS_NAME.fullmatch(name) or name.rpartition(".")[2].isdigit():
         raise TallygateError(
             "pki.name",
             f"{name[:60]!r} is neither an IP address nor a host name in lower case (a-z, 0-9, - and dots; "

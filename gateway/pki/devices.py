@@ -1,12 +1,14 @@
-"""The device's side of enrolment, played for devices that do not exist: a rehearsal's.
+"""The holder's side of enrolment: a TLS key, a signing key and the request that names both (docs/keys.md).
 
-What lives here: a TLS key, a signing key and the request that a real device would have written
-(docs/keys.md). The requests then go the way of all requests (`gateway.pki.authority`).
+It is played here for the devices of a rehearsal, which do not exist, and it is how couriers and members of
+the commission make their keys; a device has a program of its own. The requests all go the same way
+(`gateway.pki.enrolment`).
 """
 
 import hashlib
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
@@ -14,6 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import UNSET
 
+from gateway.base.files import (
+    PRIVATE_DIRECTORY,
+    finished_directory,
+    make_directory,
+    write_durably,
+    write_private,
+)
 from gateway.pki.certificates import key_pem
 from gateway.pki.names import Holder, proof_text
 from gateway.pki.requests import EnrolmentRequest
@@ -47,6 +56,26 @@ def make_seed() -> bytes:
 def make_keys(election: str, holders: Sequence[Holder]) -> list[MadeKeys]:
     """Makes keys and requests for these holders."""
     return [_make(election, holder) for holder in holders]
+
+
+def write_keys(folder: Path, made: MadeKeys) -> None:
+    """Writes the folder of one holder, with the names that a device's has.
+
+    ::
+
+        keys/sign.key   the signing key, 64 hex digits (not a courier's)
+        keys/tls.key    the TLS key, PKCS #8 in PEM
+        request.json    the enrolment request: the one file that leaves
+
+    Raises:
+        TallygateError: ``file.exists``, ``file.here``.
+    """
+    with finished_directory(folder, PRIVATE_DIRECTORY) as work:
+        make_directory(work / "keys", PRIVATE_DIRECTORY)
+        if made.sign_seed:
+            write_private(work / "keys" / "sign.key", made.sign_seed.hex().encode() + b"\n")
+        write_private(work / "keys" / "tls.key", made.tls_key)
+        write_durably(work / "request.json", made.request)
 
 
 def _make(election: str, holder: Holder) -> MadeKeys:

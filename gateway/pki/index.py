@@ -1,13 +1,16 @@
-"""`issued.ndjson`: every certificate that a CA has signed and every revocation, one JSON object a line.
+"""`issued.ndjson`: all certificates and CRLs that a CA has signed and all revocations, a JSON object a line.
 
 The file is only ever appended to, under an exclusive lock, with fsync before anything that the line speaks
 of leaves the process: no certificate exists outside that the index does not know. A last line without its
 newline is an append that a crash cut off; nobody saw what it spoke of, and the next append removes it.
 
+Each line stands for itself (a certificate's line says which others it ends), so that a crash in the middle of
+an append of several keeps some of them and harms nothing: certificates that nobody received, and that the
+same requests receive when they come again.
+
 Expected system calls of an append: ``flock`` (once, at opening), ``ftruncate`` (only after a crash),
 ``write …``, ``fsync``. The CA is made with an empty file: where it is missing, revocations would be
-forgotten, so that is an error. A crash in the middle of an append of several lines can keep some of them:
-certificates that nobody received, and that the same requests receive when they come again.
+forgotten, so that is an error.
 """
 
 import base64
@@ -16,14 +19,15 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
 from gateway.base.errors import TallygateError
 from gateway.base.files import write_all
-from gateway.pki.certificates import Reason
+from gateway.pki.certificates import Reason, ed25519_der, key_id
 from gateway.pki.names import Holder, Role
+from gateway.pki.requests import KeyUse
 
 INDEX_FILE = "issued.ndjson"
 
@@ -38,12 +42,15 @@ class Issued(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     serial: Hex32
     role: Role
     id: int
-    not_after: int
+    closes_at: int
+    """The closing time that it is dated by."""
     request: Hex64
     """SHA-256 of the certificate request's DER."""
     tls_key: Hex64
     """SHA-256 of the SubjectPublicKeyInfo."""
     sign_key: Hex64 | None
+    replaces: tuple[Hex32, ...]
+    """Certificates that are revoked, as superseded, from this one on."""
     certificate: str
     """DER in base64."""
 
@@ -66,9 +73,15 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     at: int
     serial: Hex32
     names: tuple[str, ...]
-    not_after: int
+    closes_at: int
     tls_key: Hex64
+    replaces: tuple[Hex32, ...]
     certificate: str
+
+    @property
+    def der(self) -> bytes:
+        """The certificate."""
+        return base64.b64decode(self.certificate)
 
 
 class Revoked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event", tag="revoked"):
@@ -79,7 +92,23 @@ class Revoked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     reason: Reason
 
 
-Event: TypeAlias = Issued | Server | Revoked
+class Crl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event", tag="crl"):
+    """A CRL over everything that stands above it."""
+
+    at: int
+    number: int
+    closes_at: int
+
+
+Event: TypeAlias = Issued | Server | Revoked | Crl
+
+
+class Owner(NamedTuple):
+    """Whose key it is, and what for; None: the server."""
+
+    holder: Holder | None
+    use: KeyUse
+
 
 _DECODER = msgspec.json.Decoder(Event)
 _ENCODER = msgspec.json.Encoder()
@@ -94,13 +123,24 @@ class Index:
     def __init__(self, descriptor: int, path: Path) -> None:
         self.path = path
         self.revoked: dict[str, Revoked] = {}
-        self.servers: list[Server] = []
+        self.last_at = 0
+        """When the last thing happened, ms."""
+        self.closes_at: int | None = None
+        """The latest closing time that anything was dated by."""
+        self.crl_number = 0
+        """Of the last CRL."""
+        self.crl_revoked = 0
+        """How many revocations the last CRL has."""
         self._descriptor = descriptor
         self._by_serial: dict[str, Issued | Server] = {}
+        self._by_tls_key: dict[str, list[Issued | Server]] = {}
         self._latest: dict[Holder, Issued] = {}
-        self._tls_keys: dict[str, Holder | None] = {}
-        self._sign_keys: dict[str, Holder] = {}
-        data = path.read_bytes()
+        self._server: Server | None = None
+        self._owners: dict[str, Owner] = {}
+        self._given_up: set[str] = set()
+        # Through the descriptor that is locked: a file of that name may be another by now.
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            data = file.read()
         self._end = data.rfind(b"\n") + 1
         self._torn = self._end != len(data)
         for number, line in enumerate(data[: self._end].splitlines(), start=1):
@@ -137,6 +177,11 @@ class Index:
         """The holder's newest certificate, revoked or not."""
         return self._latest.get(holder)
 
+    @property
+    def server(self) -> Server | None:
+        """The server's newest certificate, revoked or not."""
+        return self._server
+
     def find(self, serial: str) -> Issued | Server | None:
         """The certificate with this serial (32 hex digits)."""
         return self._by_serial.get(serial)
@@ -145,28 +190,53 @@ class Index:
         """Whether it has been revoked."""
         return certificate.serial in self.revoked
 
-    def tls_key_elsewhere(self, tls_key: str, holder: Holder) -> bool:
-        """Whether this TLS key was ever certified for anybody else."""
-        return tls_key in self._tls_keys and self._tls_keys[tls_key] != holder
+    def live(self, certificate: Issued | Server | None) -> tuple[str, ...]:
+        """Serials of this certificate and of all others for its TLS key that are not revoked.
 
-    def sign_key_owner(self, sign_key: str) -> Holder | None:
-        """Who enrolled this signing key first."""
-        return self._sign_keys.get(sign_key)
+        A holder has one TLS key at a time, so these are also all of the holder's.
+        """
+        if certificate is None:
+            return ()
+        return tuple(
+            one.serial for one in self._by_tls_key[certificate.tls_key] if one.serial not in self.revoked
+        )
+
+    def owner(self, key: str) -> Owner | None:
+        """Who brought this key (`gateway.pki.certificates.key_id`) first, as a TLS or a signing key."""
+        return self._owners.get(key)
+
+    def given_up(self, tls_key: str) -> bool:
+        """Whether a certificate of this TLS key was revoked, or replaced by one for another key."""
+        return tls_key in self._given_up
 
     def _take(self, event: Event) -> None:
+        self.last_at = max(self.last_at, event.at)
         if isinstance(event, Revoked):
-            self._by_serial[event.serial]  # a revocation of something never issued is damage: KeyError
+            # Of something never issued it is damage: KeyError.
+            self._given_up.add(self._by_serial[event.serial].tls_key)
             self.revoked.setdefault(event.serial, event)
             return
+        self.closes_at = event.closes_at if self.closes_at is None else max(self.closes_at, event.closes_at)
+        if isinstance(event, Crl):
+            self.crl_number = event.number
+            self.crl_revoked = len(self.revoked)
+            return
+        for serial in event.replaces:
+            tls_key = self._by_serial[serial].tls_key
+            if tls_key != event.tls_key:
+                self._given_up.add(tls_key)
+            self.revoked.setdefault(serial, Revoked(event.at, serial, "superseded"))
         self._by_serial[event.serial] = event
+        self._by_tls_key.setdefault(event.tls_key, []).append(event)
         if isinstance(event, Server):
-            self.servers.append(event)
-            self._tls_keys.setdefault(event.tls_key, None)
+            self._server = event
+            self._owners.setdefault(event.tls_key, Owner(None, "tls"))
             return
         self._latest[event.holder] = event
-        self._tls_keys.setdefault(event.tls_key, event.holder)
+        self._owners.setdefault(event.tls_key, Owner(event.holder, "tls"))
         if event.sign_key is not None:
-            self._sign_keys.setdefault(event.sign_key, event.holder)
+            key = key_id(ed25519_der(bytes.fromhex(event.sign_key)))
+            self._owners.setdefault(key, Owner(event.holder, "sign"))
 
 
 @contextlib.contextmanager

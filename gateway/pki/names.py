@@ -8,16 +8,14 @@ import re
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gateway.base.errors import TallygateError
+from gateway.election.limits import MAX_NUMBER
+from gateway.election.settings import ELECTION_ID
 
 DeviceKind: TypeAlias = Literal["box", "terminal", "desk"]
 Role: TypeAlias = Literal["box", "terminal", "desk", "courier", "commission"]
 
 DEVICE_KINDS: Final[tuple[DeviceKind, ...]] = ("box", "terminal", "desk")
 
-# Numbers of things are whole numbers that every JSON reader keeps exactly.
-MAX_NUMBER = 2**53 - 1
-
-ELECTION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 _HOLDER = re.compile(r"(?:(courier|commission):)?([1-9][0-9]{0,15})", re.ASCII)
 
 

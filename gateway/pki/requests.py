@@ -20,8 +20,10 @@ What the CSR asks for (subject, extensions) is never read: the CA alone decides 
 import base64
 import binascii
 import hashlib
+import json
 import re
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from cryptography import x509
@@ -31,14 +33,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway import _core
 from gateway.base.errors import TallygateError
-from gateway.pki.certificates import PublicKey, public_key_der, supported
-from gateway.pki.names import MAX_NUMBER, Holder, proof_text
+from gateway.election.limits import MAX_NUMBER
+from gateway.pki.certificates import PublicKey, ed25519_der, key_id, public_key_der, supported
+from gateway.pki.names import Holder, proof_text
 
 # A request has about 700 bytes with P-256; a CSR full of extensions nobody asked for still fits.
 MAX_REQUEST_BYTES: Final = 16_384
 # Base64 of a CSR; a P-256 one has 330 characters.
 MAX_CSR_CHARACTERS: Final = 8_192
 
+KeyUse: TypeAlias = Literal["tls", "sign"]
 _Number: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 
 _PEM = re.compile(
@@ -75,6 +79,14 @@ class CheckedRequest(NamedTuple):
     sign_key: str | None
     """64 hex; None for couriers, who sign no statements."""
 
+    @property
+    def keys(self) -> dict[str, KeyUse]:
+        """Both keys by their `key_id`, and what each is for."""
+        tls: dict[str, KeyUse] = {key_id(self.tls_key): "tls"}
+        if self.sign_key is None:
+            return tls
+        return {**tls, key_id(ed25519_der(bytes.fromhex(self.sign_key))): "sign"}
+
 
 _DECODER = msgspec.json.Decoder(EnrolmentRequest)
 
@@ -96,6 +108,7 @@ def check_request(data: bytes, election: str, *, place: str = "") -> CheckedRequ
         )
     try:
         request = _DECODER.decode(data)
+        json.loads(data, object_pairs_hook=_once_each)
     except msgspec.ValidationError as error:
         raise _malformed(str(error), place) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -131,6 +144,13 @@ def check_request(data: bytes, election: str, *, place: str = "") -> CheckedRequ
             place=place,
         )
     return CheckedRequest(place, holder, csr_sha256, public_key_der(tls_key), request.sign_key)
+
+
+def _once_each(pairs: Sequence[tuple[str, object]]) -> None:
+    """Refuses a field that stands twice: readers differ about which of the two they take."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise msgspec.ValidationError("a field stands twice")
 
 
 def _malformed(why: str, place: str) -> TallygateError:
@@ -177,7 +197,7 @@ def _tls_key(der: bytes, place: str) -> PublicKey:
     """The request's key, after its own signature was checked."""
     try:
         csr = x509.load_der_x509_csr(der)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise TallygateError(
             "enrol.csr", "`csr` is PEM, but what it holds is no PKCS #10 request", place=place
         ) from None

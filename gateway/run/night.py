@@ -13,17 +13,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+import msgspec
+
 from gateway import _core
 from gateway.base.config import Config, render
 from gateway.base.errors import CoreError, TallygateError
 from gateway.base.files import (
     PRIVATE_DIRECTORY,
     PUBLIC_DIRECTORY,
+    PUBLIC_FILE,
     finished_directory,
     write_durably,
     write_private,
 )
+from gateway.election.files import NotRegularError, open_regular
+from gateway.election.manifests import copy_media
+from gateway.election.media import FOLDER as MEDIA_FOLDER
+from gateway.election.model import Media
 from gateway.pki.devices import make_seed
+from gateway.pki.folder import read_official
 
 # What is being done, how far it is, how much there is to do.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -33,7 +41,12 @@ Opening: TypeAlias = tuple[
     bytes, bytes, int, int, tuple[tuple[str, str], ...], tuple[int, str, bytes, bytes, bytes, str]
 ]
 
-MANIFESTS: Final = ("definition", "roster", "information")
+# Folder and manifest of each of the three.
+MANIFESTS: Final = {
+    "definition": "election.json",
+    "roster": "roster.json",
+    "information": "information.json",
+}
 
 # Gateway and monitor may run under users of one group; only the feed is for everybody.
 _GROUP_DIRECTORY = 0o750
@@ -50,6 +63,22 @@ _FOLDERS: Final = (
 
 # The commission signs what software it opens the log with.
 SOFTWARE: Final = f"tallygate {_core.__version__}"
+
+
+class _Medium(msgspec.Struct, frozen=True):
+    sha256: str
+    size: int
+    type: str
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """The files that a manifest names."""
+
+    tables: dict[str, msgspec.Raw]
+    media: dict[str, _Medium] = {}
+
+
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 class NightKeys(NamedTuple):
@@ -81,35 +110,61 @@ class NewNight(NamedTuple):
         return _core.vkey(f"{self.origin}/snapshot", self.keys.snapshot)
 
 
-def init_night(night: Path, built: Path, *, origin: str | None, host: str, progress: Progress) -> NewNight:
+def init_night(night: Path, built: Path, *, origin: str, progress: Progress) -> NewNight:
     """Makes the night folder for a definition that `tallygate election build` wrote.
 
     Args:
         night: becomes the night folder; it must not exist or be empty.
         built: the folder with `definition`, `roster` and `information`.
-        origin: the log's name, final with decision 1; None: the host and the election's id.
-        host: this machine's name.
+        origin: the log's name, final with decision 1.
         progress: is told what is being done.
 
     Raises:
-        TallygateError: ``file.exists``, ``init.origin``, ``manifest.*``, ``table.*``.
+        TallygateError: ``file.exists``, ``file.here``, ``init.origin``, ``manifest.*``, ``table.*``.
         OSError: it could not be written; nothing is left at `night`.
     """
+    for name in MANIFESTS:
+        if not (built / name).is_dir():
+            raise TallygateError(
+                "manifest.missing",
+                f"there is no folder {name} here: `tallygate election build FOLDER --out D` makes D",
+                place=str(built),
+            )
+    load_manifests(built)
     with finished_directory(night) as work:
-        for place, name in enumerate(MANIFESTS):
+        for place, (name, manifest) in enumerate(MANIFESTS.items()):
             progress("copying the manifests", place, len(MANIFESTS))
-            if not (built / name).is_dir():
-                raise TallygateError(
-                    "manifest.missing",
-                    f"there is no folder {name} here: `tallygate election build FOLDER --out D` makes D",
-                    place=str(built),
-                )
-            shutil.copytree(built / name, work / name)
+            _copy_manifest(built / name, manifest, work / name)
         definition, roster = load_manifests(work)
         keys = make_night(work, Config())
-        name = origin or f"{host.lower()}/{definition.id}"
-        _check_origin(name, definition, roster, keys)
-    return NewNight(night, definition, roster, name, keys, start=None)
+        _check_origin(origin, definition, roster, keys)
+    return NewNight(night, definition, roster, origin, keys, start=None)
+
+
+def official_origin(folder: Path, election: str) -> str:
+    """The log's name that the officials have written into election.toml.
+
+    Args:
+        folder: the officials' election folder.
+        election: the id of the definition that was built from it.
+
+    Raises:
+        TallygateError: ``init.other_election``, ``init.origin`` (there is none), ``definition.*``.
+    """
+    settings = read_official(folder)
+    if settings.id != election:
+        raise TallygateError(
+            "init.other_election",
+            f"the definition is of election {election!r}, this folder is of {settings.id!r}",
+            place=str(folder),
+        )
+    if settings.origin is None:
+        raise TallygateError(
+            "init.origin",
+            "election.toml names no origin, and the log's name is final: write it there, or give --origin",
+            place=str(folder),
+        )
+    return settings.origin
 
 
 def load_manifests(folder: Path) -> tuple[_core.Definition, _core.Roster]:
@@ -125,7 +180,7 @@ def load_manifests(folder: Path) -> tuple[_core.Definition, _core.Roster]:
 
 
 def make_night(work: Path, config: Config) -> NightKeys:
-    """Makes the folders, the keys of log and snapshots, and `tallygate.toml`.
+    """Makes the folders around the manifests, the keys of log and snapshots, and `tallygate.toml`.
 
     A key file is exactly the 32 bytes of an Ed25519 private key (RFC 8032), as systemd credentials take them.
     """
@@ -134,11 +189,45 @@ def make_night(work: Path, config: Config) -> NightKeys:
         folder.mkdir(exist_ok=True)
         # mkdir is subject to the umask, and a web server has to be able to read the feed.
         folder.chmod(mode)
+    for name in MANIFESTS:
+        (work / name).chmod(PUBLIC_DIRECTORY)
+        for path in (work / name).rglob("*"):
+            path.chmod(PUBLIC_DIRECTORY if path.is_dir() else PUBLIC_FILE)
     log, snapshot = make_seed(), make_seed()
     write_private(work / "keys" / "log.key", log)
     write_private(work / "keys" / "snapshot.key", snapshot)
     write_durably(work / "tallygate.toml", render(config))
     return NightKeys(_core.public_key(log), _core.public_key(snapshot))
+
+
+def _copy_manifest(source: Path, manifest: str, target: Path) -> None:
+    """Copies a manifest and what it names, and nothing that lies beside it.
+
+    The strict readers have judged `source` and judge `target` again; only media are nobody else's to judge.
+    """
+    target.mkdir()
+    try:
+        _copy(source / manifest, target / manifest)
+        named = _NAMED.decode((target / manifest).read_bytes())
+        for table in named.tables:
+            _copy(source / f"{table}.csv", target / f"{table}.csv")
+        if named.media:
+            (target / MEDIA_FOLDER).mkdir()
+        for name, entry in named.media.items():
+            media = Media(name, source / MEDIA_FOLDER / name, entry.sha256, entry.size, entry.type)
+            copy_media(media, target / MEDIA_FOLDER / name)
+    except NotRegularError as error:
+        raise TallygateError(
+            "init.not_a_file",
+            f"{error} is no ordinary file, and links are not followed: `tallygate election build` makes a "
+            "folder of plain files",
+            place=str(source),
+        ) from None
+
+
+def _copy(source: Path, target: Path) -> None:
+    with open_regular(source, follow=False).file as file, target.open("xb") as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def opening(

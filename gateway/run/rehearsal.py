@@ -16,7 +16,7 @@ import multiprocessing
 import shutil
 import signal
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -42,17 +42,10 @@ from gateway.election.files import BOM
 from gateway.election.limits import MAX_COMMISSION_KEYS
 from gateway.election.model import Courier, Device, Election
 from gateway.election.settings import REHEARSAL_SUFFIX
-from gateway.pki.authority import (
-    CHUNK,
-    Authority,
-    Enrolled,
-    Mapper,
-    create_authority,
-    map_here,
-    open_authority,
-)
+from gateway.pki.authority import Authority, create_authority, open_authority
 from gateway.pki.devices import MadeKeys, make_keys
-from gateway.pki.names import DEVICE_KINDS, DeviceKind, Holder, Role
+from gateway.pki.enrolment import CHUNK, Candidate, Enrolled, Mapper, check, enrol, judge, map_here
+from gateway.pki.names import DEVICE_KINDS, Holder, Role
 from gateway.run.night import MANIFESTS, NewNight, Progress, load_manifests, make_night, opening
 
 # Election time when the first `tallygate serve` starts: stations report turnout, then close.
@@ -110,6 +103,9 @@ class BundleLine(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"BundleLine({self.role} {self.id})"
 
+    def __rich_repr__(self) -> list[tuple[str, str | int]]:  # rich asks here, and not for the repr
+        return [("role", self.role), ("id", self.id)]
+
 
 class Site(msgspec.Struct, frozen=True):
     """`devices/site.json` (docs/keys.md)."""
@@ -158,17 +154,16 @@ def init_rehearsal(
     devices = [device._replace(key=b"") for device in due_devices(election)]
     until = now + KEPT
     with finished_directory(night) as work:
-        create_authority(work / "pki", settings.id, root=None, algorithm="ed25519", closes_at=until, now=now)
+        create_authority(work / "pki", settings.id, algorithm="ed25519", closes_at=until, now=now)
         (work / "devices").mkdir(mode=PRIVATE_DIRECTORY)
-        with open_authority(work / "pki") as ca, _mapper(plan.workers, len(devices)) as mapper:
-            names = dict.fromkeys((*LOOPBACK, *plan.hosts))
-            ca.write_server(list(names), algorithm="ed25519", closes_at=until, now=now)
-            enrolment = _Enrolment(ca, mapper, until, now)
+        with open_authority(work / "pki", now=now) as ca, _mapper(plan.workers, len(devices)) as mapper:
+            ca.write_server((*LOOPBACK, *plan.hosts), algorithm="ed25519")
+            enrolment = _Enrolment(ca, mapper)
             with create_private(work / "devices" / "bundle.ndjson") as bundle:
                 devices = enrolment.devices(devices, bundle, progress)
                 enrolment.couriers(election.couriers, bundle)
                 members = enrolment.commission(commission.members, bundle)
-            ca.write_crl(closes_at=until, now=now)
+            ca.write_crl()
             ca_pem = ca.ca_pem.decode()
 
         progress("building the manifests", 0, 1)
@@ -204,11 +199,9 @@ def init_rehearsal(
 class _Enrolment:
     """Makes keys for holders, enrols them as everybody is enrolled, and writes their lines of the bundle."""
 
-    def __init__(self, ca: Authority, mapper: Mapper, closes_at: int, now: int) -> None:
+    def __init__(self, ca: Authority, mapper: Mapper) -> None:
         self._ca = ca
         self._mapper = mapper
-        self._closes_at = closes_at
-        self._now = now
 
     def devices(self, devices: Sequence[Device], bundle: BinaryIO, progress: Progress) -> list[Device]:
         """Gives the devices their keys."""
@@ -216,40 +209,49 @@ class _Enrolment:
         for at in range(0, len(devices), BATCH):
             batch = devices[at : at + BATCH]
             progress("making and enrolling keys", at, len(devices))
-            kinds = {device.device: kind for device in batch for kind in DEVICE_KINDS if kind == device.kind}
-            holders = [Holder("device", device.device) for device in batch]
-            for device, (made, done) in zip(batch, self._enrol(holders, kinds), strict=True):
+            holders = [
+                (Holder("device", device.device), kind)
+                for device in batch
+                for kind in DEVICE_KINDS
+                if kind == device.kind
+            ]
+            for device, (made, done) in zip(batch, self._enrol(holders), strict=True):
                 keyed.append(device._replace(key=made.sign_key))
                 _write(bundle, made, done, device=device.device, stations=device.stations, area=device.area)
         return keyed
 
     def couriers(self, couriers: Sequence[Courier], bundle: BinaryIO) -> None:
         """Makes and enrols the TLS keys of couriers."""
-        holders = [Holder("courier", courier.courier) for courier in couriers]
-        for courier, (made, done) in zip(couriers, self._enrol(holders, {}), strict=True):
+        holders: list[tuple[Holder, Role]] = [
+            (Holder("courier", courier.courier), "courier") for courier in couriers
+        ]
+        for courier, (made, done) in zip(couriers, self._enrol(holders), strict=True):
             _write(bundle, made, done, area=courier.area)
 
     def commission(self, members: int, bundle: BinaryIO) -> list[MadeKeys]:
         """Makes and enrols the keys of the commission's members."""
         keys = []
-        for made, done in self._enrol([Holder("commission", n + 1) for n in range(members)], {}):
+        holders: list[tuple[Holder, Role]] = [
+            (Holder("commission", n + 1), "commission") for n in range(members)
+        ]
+        for made, done in self._enrol(holders):
             _write(bundle, made, done)
             keys.append(made)
         return keys
 
-    def _enrol(
-        self, holders: Sequence[Holder], kinds: Mapping[int, DeviceKind]
-    ) -> Iterator[tuple[MadeKeys, Enrolled]]:
+    def _enrol(self, holders: Sequence[tuple[Holder, Role]]) -> Iterator[tuple[MadeKeys, Enrolled]]:
         making = partial(make_keys, self._ca.election)
-        chunks = (holders[at : at + CHUNK] for at in range(0, len(holders), CHUNK))
+        names = [holder for holder, _ in holders]
+        chunks = (names[at : at + CHUNK] for at in range(0, len(names), CHUNK))
         made = [keys for chunk in self._mapper(making, chunks) for keys in chunk]
         requests = ((str(keys.holder), keys.request) for keys in made)
-        checked, faults = self._ca.check(requests, mapper=self._mapper)
-        faults += self._ca.faults(checked, closes_at=self._closes_at, replace=False)
-        if faults:
-            raise faults[0]
-        done = self._ca.enrol(checked, kinds, closes_at=self._closes_at, now=self._now, mapper=self._mapper)
-        return zip(made, done, strict=True)
+        checked, faults = check(self._ca.election, requests, mapper=self._mapper)
+        roles = dict(holders)
+        candidates = [Candidate(request, roles[request.holder]) for request in checked]
+        cases, more = judge(self._ca, candidates)
+        if faults or more:
+            raise (faults or more)[0]
+        return zip(made, enrol(self._ca, cases, mapper=self._mapper), strict=True)
 
 
 def _write(
@@ -262,8 +264,8 @@ def _write(
     area: int = 0,
 ) -> None:
     line = BundleLine(
-        role=done.role,
-        id=done.holder.number,
+        role=done.issued.role,
+        id=done.issued.id,
         device=device,
         stations=stations,
         area=area or None,

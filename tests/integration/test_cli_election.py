@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.cli.shared import FAILED, STOPPED, LazyGroup, run
+from gateway.cli.shared import FAILED, LazyGroup, run
 from gateway.election.limits import MAX_FAULTS_A_FILE, MAX_FAULTS_SHOWN
 from tests.unit.election_folder import FILES, write
 
@@ -252,8 +252,8 @@ def test_ctrl_c_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["interrupted"])
-        assert run(interrupted) == STOPPED
-    assert capsys.readouterr().err.strip() == "stopped"
+        assert run(interrupted) == FAILED
+    assert capsys.readouterr().err.strip() == "error: stopped"
 
 
 def test_a_command_is_imported_only_when_it_is_asked_for() -> None:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import signal
 import ssl
 import stat
@@ -17,6 +18,7 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from rich.pretty import pretty_repr
 
 from clients.box import bundle
 from clients.wire.note import VerifierKey
@@ -31,12 +33,14 @@ from gateway.pki.requests import CheckedRequest, check_request
 from gateway.run import rehearsal
 from gateway.run.rehearsal import BundleLine, Plan, init_rehearsal
 from tests.integration.gateway_cli import Program
-from tests.unit.election_folder import FILES, TOML, key, write
+from tests.unit.election_folder import FILES, PNG, TOML, key, write
 from tests.unit.pki_helpers import NOW
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hill-country"
 CLOSES_AT = parse_time("2031-10-05T20:00:00+06:00")
 STATIONS = "station,area,name_en,box\n11,2,One,yes\n12,3,Two,no\n13,3,Three,yes\n"
+
+ORIGIN = ("--origin", "results.example/test-1")
 
 Arguments: TypeAlias = list[str | Path]
 
@@ -116,17 +120,63 @@ def test_the_night_of_a_built_definition(tmp_path: Path, built: Path, tallygate:
         assert secret.decode("latin-1") not in said
 
 
-def test_the_default_origin(
-    built: Path, tmp_path: Path, tallygate: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("socket.gethostname", lambda: "Results.Example")
-    out = json.loads(tallygate.good("init", tmp_path / "night", "--definition", built, "--json"))
-    assert out["origin"] == "results.example/test-1"
-    assert (out["election"], out["mode"]) == ("test-1", "live")
-    assert VerifierKey.parse(out["log_key"]).name == "results.example/test-1"
-    monkeypatch.setattr("socket.gethostname", lambda: "a_machine")
-    ended = tallygate("init", tmp_path / "other", "--definition", built)
+def test_the_origin_is_said_or_stands_in_the_folder(tmp_path: Path, built: Path, tallygate: Program) -> None:
+    folder = tmp_path / "folder"
+    ended = tallygate("init", tmp_path / "night", "--definition", built)
+    assert (ended.code, "final with decision 1" in " ".join(ended.err.split())) == (2, True)
+    ended = tallygate("init", tmp_path / "night", "--definition", built, "--election", folder)
     assert (ended.code, "[init.origin]" in ended.err) == (1, True)
+    toml = folder / "election.toml"
+    toml.write_text(f'origin = "official.example/hill"\n{toml.read_text()}')
+    out = json.loads(
+        tallygate.good("init", tmp_path / "night", "--definition", built, "--election", folder, "--json")
+    )
+    assert out["origin"] == "official.example/hill"
+    assert (out["election"], out["mode"]) == ("test-1", "live")
+    assert VerifierKey.parse(out["log_key"]).name == "official.example/hill"
+    toml.write_text(toml.read_text().replace("test-1", "test-2"))
+    ended = tallygate("init", tmp_path / "other", "--definition", built, "--election", folder)
+    assert (ended.code, "[init.other_election]" in ended.err) == (1, True)
+    for origin in ("a_machine/b", "", "https://a.example"):
+        ended = tallygate("init", tmp_path / "other", "--definition", built, "--origin", origin)
+        assert (ended.code, "[init.origin]" in ended.err) == (1, True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_only_what_the_manifests_name_comes_into_the_night(tmp_path: Path, tallygate: Program) -> None:
+    contests = {"choices.csv": "contest,choice,name_en,photo\n1,1,Alpha,a.png\n1,2,Beta,\n"}
+    found, faults = build(write(tmp_path / "folder", {**contests, "media/a.png": PNG}), tmp_path / "built")
+    assert found is not None, faults.kept()
+    built = tmp_path / "built"
+    for name in ("definition/notes.txt", "information/media/b.png", "roster/ca.key"):
+        (built / name).write_bytes(b"x")
+    (built / "definition" / "passwords").symlink_to("/etc/passwd")
+    (built / "definition" / "areas.csv").chmod(0o600)
+    (built / "information" / "media" / "a.png").chmod(0o777)
+    before = os.umask(0o077)
+    try:
+        tallygate.good("init", tmp_path / "night", "--definition", built, *ORIGIN)
+    finally:
+        os.umask(before)
+    night = tmp_path / "night"
+    names = {path.relative_to(night).as_posix() for path in night.rglob("*")}
+    assert "information/media/a.png" in names
+    assert not names & {
+        "definition/notes.txt", "definition/passwords", "information/media/b.png", "roster/ca.key",
+    }  # fmt: skip
+    for name in ("definition", "roster", "information"):
+        assert mode(night / name) == 0o755
+        for path in (night / name).rglob("*"):
+            assert mode(path) == (0o755 if path.is_dir() else 0o644), path
+    # Nobody else judges the bytes of a picture, and a link is nobody's file.
+    picture = built / "information" / "media" / "a.png"
+    picture.write_bytes(PNG + b"?")
+    ended = tallygate("init", tmp_path / "other", "--definition", built, *ORIGIN)
+    assert (ended.code, "[definition.media_changed]" in ended.err) == (1, True)
+    picture.unlink()
+    picture.symlink_to(tmp_path / "folder" / "media" / "a.png")
+    ended = tallygate("init", tmp_path / "other", "--definition", built, *ORIGIN)
+    assert (ended.code, "[init.not_a_file]" in ended.err) == (1, True)
     assert not (tmp_path / "other").exists()
 
 
@@ -134,13 +184,13 @@ def test_a_definition_that_was_touched(tmp_path: Path, built: Path, tallygate: P
     stations = built / "definition" / "stations.csv"
     good = stations.read_bytes()
     stations.write_bytes(good.replace(b",100,", b",900,"))
-    ended = tallygate("init", tmp_path / "night", "--definition", built)
+    ended = tallygate("init", tmp_path / "night", "--definition", built, *ORIGIN)
     assert (ended.code, "[table.changed]" in ended.err) == (1, True)
     stations.write_bytes(good)
     (built / "information" / "information.json").unlink()
-    ended = tallygate("init", tmp_path / "night", "--definition", built)
+    ended = tallygate("init", tmp_path / "night", "--definition", built, *ORIGIN)
     assert (ended.code, "[manifest.missing]" in ended.err) == (1, True)
-    ended = tallygate("init", tmp_path / "night", "--definition", tmp_path / "folder")
+    ended = tallygate("init", tmp_path / "night", "--definition", tmp_path / "folder", *ORIGIN)
     assert (ended.code, "[manifest.missing]" in ended.err) == (1, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["built", "folder"]
 
@@ -198,6 +248,7 @@ def test_a_rehearsal_of_a_live_folder(tmp_path: Path, tallygate: Program) -> Non
             assert line.sign_seed is not None
             assert _core.public_key(bytes.fromhex(line.sign_seed)).hex() == line.sign_key
     assert repr(found[0]) == "BundleLine(box 1)"
+    assert pretty_repr(found[0]) == "BundleLine(role='box', id=1)"
     assert mode(night / "devices") == 0o700
     assert mode(night / "devices" / "bundle.ndjson") == 0o600
     assert mode(night / "devices" / "site.json") == 0o600
@@ -292,11 +343,11 @@ def test_its_certificates_carry_mutual_tls(tmp_path: Path) -> None:
 
     first, second = lines(night)[:2]
     assert "urn:tallygate:test-1-rehearsal:box:1" in shake_hands(server(), client(first))
-    with open_authority(pki) as ca:
+    with open_authority(pki, now=system_clock()) as ca:
         issued = ca.index.latest(Holder("device", 1))
         assert issued is not None
-        ca.revoke(issued, "key-compromise", now=system_clock())
-        ca.write_crl(closes_at=ca.closing(None), now=system_clock())
+        ca.revoke(issued, "key-compromise")
+        ca.write_crl()
     with pytest.raises(ssl.SSLError, match="revoked"):
         shake_hands(server(), client(first))
     assert "box:2" in shake_hands(server(), client(second))
@@ -412,12 +463,12 @@ def test_rehearsals_are_enrolled_as_everybody_is(tmp_path: Path, monkeypatch: py
         seen.append(str(checked.holder))
         return checked
 
-    monkeypatch.setattr("gateway.pki.authority.check_request", spy)
+    monkeypatch.setattr("gateway.pki.enrolment.check_request", spy)
     folder = write(tmp_path / "folder", {"couriers.csv": "courier,name\n1,Van\n"})
     made, _ = init_rehearsal(tmp_path / "night", folder, Plan(), now=NOW, progress=lambda *_: None)
     assert made is not None
     assert seen == ["1", "2", "courier:1", "commission:1", "commission:2", "commission:3"]
-    with open_authority(made.folder / "pki") as ca:
+    with open_authority(made.folder / "pki", now=NOW) as ca:
         issued = ca.index.latest(Holder("device", 1))
         assert issued is not None
         assert issued.sign_key == lines(made.folder)[0].sign_key
@@ -471,7 +522,10 @@ def test_a_night_is_never_made_over_something(tmp_path: Path, built: Path, tally
     night = tmp_path / "night"
     tallygate.good("init", night, "--election", tmp_path / "folder", "--rehearsal")
     log = (night / "keys" / "log.key").read_bytes()
-    again: list[Arguments] = [["--election", tmp_path / "folder", "--rehearsal"], ["--definition", built]]
+    again: list[Arguments] = [
+        ["--election", tmp_path / "folder", "--rehearsal"],
+        ["--definition", built, "--origin", "a.example/b"],
+    ]
     for arguments in again:
         for place in (night, night / "tallygate.toml"):
             ended = tallygate("init", place, *arguments)
@@ -485,7 +539,9 @@ def test_wrong_usage(tmp_path: Path, built: Path, tallygate: Program) -> None:
     night, folder = tmp_path / "night", tmp_path / "folder"
     wrong: list[Arguments] = [
         [],
-        ["--definition", built, "--election", folder],
+        ["--definition", built],
+        ["--definition", built, "--election", folder, "--origin", "a/b"],
+        ["--definition", built, "--rehearsal", "--origin", "a/b", "--port", "0"],
         ["--election", folder],
         ["--election", folder, "--rehearsal", "--origin", "a/b"],
         ["--election", folder, "--rehearsal", "--speed", "0"],
@@ -552,7 +608,7 @@ def test_a_killed_init_leaves_no_night(tmp_path: Path, tallygate: Program) -> No
     # The next init says what is left of a killed one, and is not hindered by it.
     ended = tallygate("init", tmp_path / "night-1", "--election", folder, "--rehearsal")
     assert ended.code == 0
-    assert f"an interrupted init left {tmp_path}/.night-1.unfinished-" in ended.err
+    assert f"a command that was interrupted left {tmp_path}/.night-1.unfinished-" in ended.err
 
 
 def test_an_interrupted_init_leaves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`tallygate pki` from the first key to the CRL, with requests as the ballot box writes them."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from gateway.base.clock import DAY, format_time, parse_time, to_datetime
 from gateway.election import read_folder
 from gateway.pki import certificates as x
 from tests.integration.gateway_cli import Program
-from tests.unit.election_folder import key, write
-from tests.unit.pki_helpers import NOW, commission_fields, courier_fields, device_fields, encode
+from tests.unit.election_folder import TOML, key, write
+from tests.unit.pki_helpers import NOW, commission_fields, device_fields, encode
 
 CLOSES = "2031-10-05T20:00:00+06:00"
 CLOSES_AT = parse_time(CLOSES)
@@ -27,7 +28,7 @@ def tallygate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture
 def ca(tmp_path: Path, tallygate: Program) -> Path:
-    tallygate.good("pki", "ca", tmp_path / "ca", "--election", "test-1", "--closes-at", CLOSES)
+    tallygate.good("pki", "ca", tmp_path / "ca", "--id", "test-1", "--closes-at", CLOSES)
     return tmp_path / "ca"
 
 
@@ -51,27 +52,28 @@ def test_the_ceremony(tmp_path: Path, tallygate: Program) -> None:
     folder = write(tmp_path / "folder", {"devices.csv": DEVICES, "couriers.csv": "courier,name\n1,Van\n"})
     stick, ca = tmp_path / "stick", tmp_path / "ca"
     said = tallygate.good(
-        "pki", "ca", ca, "--election", "test-1", "--root", stick, "--new-root", "--closes-at", CLOSES
-    )
+        "pki", "ca", ca, "--election", folder, "--root", stick, "--new-root",
+    )  # fmt: skip
     assert f"Take offline now: {stick}" in said
     assert not (ca / "root").exists()
     tallygate.good("pki", "server", ca, "--name", "results.example")
     requests = [request(tmp_path, 1), request(tmp_path, 2, "p256"), request(tmp_path, 3)]
-    (tmp_path / "courier.json").write_bytes(encode(courier_fields(1)))
-    said = tallygate.good("pki", "enrol", ca, *requests, tmp_path / "courier.json", "--election", folder)
-    assert "4 enrolled, 0 known before, 0 old ones revoked" in said
+    tallygate.good("pki", "request", tmp_path / "van", "--id", "test-1", "--courier", "1")
+    requests.append(tmp_path / "van" / "request.json")
+    said = tallygate.good("pki", "enrol", ca, *requests, "--election", folder)
+    assert "4 enrolled, 0 renewed, 0 known before, 0 old ones revoked" in said
     assert "3 keys written" in said
     names = sorted(path.name for path in (ca / "certificates").iterdir())
     assert names == ["box-1.pem", "box-2.pem", "courier-1.pem", "desk-3.pem"]
     election, faults = read_folder(folder)
     assert election is not None, faults.kept()
-    keys = [json.loads(path.read_bytes())["sign_key"] for path in requests]
+    keys = [json.loads(path.read_bytes())["sign_key"] for path in requests[:3]]
     assert [device.key.hex() for device in election.devices] == keys
     # Once more, the same: after a crash, or because somebody is not sure.
     table = (folder / "devices.csv").read_bytes()
     before = (ca / "certificates" / "box-1.pem").read_bytes()
     said = tallygate.good("pki", "enrol", ca, *requests, "--election", folder)
-    assert "0 enrolled, 3 known before" in said
+    assert "0 enrolled, 0 renewed, 4 known before" in said
     assert (folder / "devices.csv").read_bytes() == table
     assert (ca / "certificates" / "box-1.pem").read_bytes() == before
     tallygate.good("pki", "crl", ca)
@@ -83,13 +85,13 @@ def test_the_ceremony(tmp_path: Path, tallygate: Program) -> None:
 
 def test_a_second_election_under_the_same_root(tmp_path: Path, tallygate: Program) -> None:
     root = tmp_path / "root"
-    tallygate.good("pki", "ca", tmp_path / "test-1", "--election", "test-1", "--root", root, "--new-root")
-    tallygate.good("pki", "ca", tmp_path / "test-2", "--election", "test-2", "--root", root)
+    tallygate.good("pki", "ca", tmp_path / "test-1", "--id", "test-1", "--root", root, "--new-root")
+    tallygate.good("pki", "ca", tmp_path / "test-2", "--id", "test-2", "--root", root)
     assert (tmp_path / "test-1" / "root.pem").read_bytes() == (tmp_path / "test-2" / "root.pem").read_bytes()
-    ended = tallygate("pki", "ca", tmp_path / "test-3", "--election", "test-3", "--root", tmp_path / "no")
+    ended = tallygate("pki", "ca", tmp_path / "test-3", "--id", "test-3", "--root", tmp_path / "no")
     assert (ended.code, "[pki.root_missing]" in ended.err) == (1, True)
     ended = tallygate(
-        "pki", "ca", tmp_path / "test-3", "--election", "x", "--root", tmp_path / "root", "--new-root"
+        "pki", "ca", tmp_path / "test-3", "--id", "x", "--root", tmp_path / "root", "--new-root"
     )
     assert (ended.code, "[file.exists]" in ended.err) == (1, True)
     assert not (tmp_path / "test-3").exists()
@@ -139,13 +141,38 @@ def test_without_a_folder_the_kind_is_said(tmp_path: Path, ca: Path, tallygate: 
     assert tallygate("pki", "enrol", ca, path, "--kind", "box", "--election", tmp_path).code == 2
     out = tallygate.good("pki", "enrol", ca, path, "--kind", "terminal", "--json")
     line = json.loads(out)
-    assert (line["holder"], line["role"], line["new"], line["replaced"]) == ("1", "terminal", True, None)
+    assert (line["holder"], line["role"], line["standing"]) == ("1", "terminal", "enrolment")
+    assert (line["replaced"], line["revoked_before"]) == ([], None)
     assert serial(Path(line["file"])) == line["serial"]
-    # Who is no device needs no kind.
-    (tmp_path / "member").write_bytes(encode(commission_fields(1, election="test-1")))
+
+
+def test_a_member_makes_the_keys(tmp_path: Path, ca: Path, tallygate: Program) -> None:
+    member = tmp_path / "member-2"
+    said = tallygate.good("pki", "request", member, "--id", "test-1", "--commission", "2")
+    modes = {
+        path.relative_to(member).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in member.rglob("*")
+    }
+    assert modes == {
+        "keys": 0o700, "keys/sign.key": 0o600, "keys/tls.key": 0o600, "request.json": 0o644,
+    }  # fmt: skip
+    assert stat.S_IMODE(member.stat().st_mode) == 0o700
+    seed = (member / "keys" / "sign.key").read_text()
+    assert seed.strip() not in said
+    public = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)).public_key().public_bytes_raw().hex()
+    assert f"sign key     {public}" in said
+    ended = tallygate("pki", "request", member, "--id", "test-1", "--commission", "2")
+    assert (ended.code, "[file.exists]" in ended.err) == (1, True)
+    toml = TOML.replace(key(902).hex(), public)
+    folder = write(tmp_path / "folder", {"election.toml": toml})
+    enrolled = tallygate.good("pki", "enrol", ca, member / "request.json", "--election", folder)
+    certificate = x.load_certificate((ca / "certificates" / "commission-2.pem").read_bytes(), place="")
     assert (
-        json.loads(tallygate.good("pki", "enrol", ca, tmp_path / "member", "--json"))["role"] == "commission"
+        certificate.public_key()
+        == x.load_key((member / "keys" / "tls.key").read_bytes(), place="").public_key()
     )
+    for line in said.splitlines():
+        if line.startswith(("sign key", "TLS key")):
+            assert line.split()[2] in enrolled
 
 
 def test_commission_members_of_a_folder(tmp_path: Path, ca: Path, tallygate: Program) -> None:
@@ -187,8 +214,8 @@ def test_enrolling_again_needs_the_flag_and_renews_the_crl(
     path = request(tmp_path, 1)
     ended = tallygate("pki", "enrol", ca, path, "--kind", "box")
     assert (ended.code, "[enrol.duplicate]" in ended.err) == (1, True)
-    said = tallygate.good("pki", "enrol", ca, path, "--kind", "box", "--replace")
-    assert f"{old} revoked" in said
+    said = tallygate.good("pki", "enrol", ca, path, "--kind", "box", "--replace", "1")
+    assert f"revoked    {old}" in said
     assert revoked(ca) == [int(old, 16)]
 
 
@@ -203,12 +230,8 @@ def test_replacing_the_server_certificate(ca: Path, tallygate: Program) -> None:
 
 def test_dates_need_the_close(tmp_path: Path, tallygate: Program) -> None:
     ca = tmp_path / "ca"
-    tallygate.good("pki", "ca", ca, "--election", "test-1")
-    for arguments in (
-        ("crl", ca),
-        ("server", ca, "--name", "a.example"),
-        ("revoke", ca, "1", "--reason", "superseded"),
-    ):
+    tallygate.good("pki", "ca", ca, "--id", "test-1")
+    for arguments in (("crl", ca), ("server", ca, "--name", "a.example")):
         ended = tallygate("pki", *arguments)
         assert (ended.code, "[pki.closes_at]" in ended.err) == (1, True)
     assert tallygate("pki", "crl", ca, "--closes-at", "tomorrow").code == 2
@@ -220,13 +243,19 @@ def test_dates_need_the_close(tmp_path: Path, tallygate: Program) -> None:
 
 def test_wrong_usage(tmp_path: Path, tallygate: Program) -> None:
     assert tallygate("pki", "ca", tmp_path / "ca").code == 2
-    assert tallygate("pki", "ca", tmp_path / "ca", "--election", "test-1", "--new-root").code == 2
+    assert tallygate("pki", "ca", tmp_path / "ca", "--id", "test-1", "--new-root").code == 2
+    for arguments in ((), ("--id", "test-1"), ("--commission", "1"), ("--id", "x", "--courier", "0")):
+        assert tallygate("pki", "request", tmp_path / "keys", *arguments).code == 2
+    both = ("--commission", "1", "--courier", "1")
+    assert tallygate("pki", "request", tmp_path / "keys", "--id", "test-1", *both).code == 2
     assert tallygate("pki", "enrol", tmp_path / "ca").code == 2
     assert tallygate("pki", "enrol", tmp_path / "ca", tmp_path / "nothing").code == 2
-    ended = tallygate("pki", "ca", tmp_path / "ca", "--election", "Test")
+    ended = tallygate("pki", "ca", tmp_path / "ca", "--id", "Test")
+    assert (ended.code, "[pki.election]" in ended.err) == (1, True)
+    ended = tallygate("pki", "request", tmp_path / "keys", "--id", "Test", "--courier", "1")
     assert (ended.code, "[pki.election]" in ended.err) == (1, True)
     ended = tallygate("pki", "crl", tmp_path)
     assert (ended.code, "[pki.no_ca]" in ended.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
-    for command in ("ca", "server", "enrol", "revoke", "crl"):
+    for command in ("ca", "request", "server", "enrol", "revoke", "crl"):
         assert "Example: tallygate pki" in " ".join(tallygate.good("pki", command, "--help").split())

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.pki import certificates as x
-from gateway.pki.authority import create_authority, open_authority
+from gateway.pki.authority import Authority, create_authority, open_authority
+from gateway.pki.enrolment import Enrolled, admit_devices, check, enrol, judge, write_certificates
 from gateway.pki.names import Holder, certificate_uri
 from gateway.pki.requests import check_request
 from tests.unit.pki_helpers import CLOSES_AT, ELECTION, NOW, csr_pem, device_fields, encode, proof
@@ -32,21 +34,26 @@ class Pki(NamedTuple):
 @pytest.fixture(scope="module", params=x.ALGORITHMS)
 def pki(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pki:
     folder = tmp_path_factory.mktemp("pki") / "ca"
-    create_authority(folder, ELECTION, root=None, algorithm=request.param, closes_at=CLOSES_AT, now=NOW)
+    create_authority(folder, ELECTION, algorithm=request.param, closes_at=CLOSES_AT, now=NOW)
     tls = x.make_key("p256")
     requests = [("a", device_fields(12, tls=tls)), ("b", device_fields(13))]
-    with open_authority(folder) as ca:
-        checked, _ = ca.check((place, encode(fields)) for place, fields in requests)
-        done = ca.enrol(checked, {12: "box", 13: "terminal"}, closes_at=CLOSES_AT, now=NOW)
-        box, revoked = ca.write_certificates(done)
-        ca.write_server(
-            ["results.example", "127.0.0.1", "::1"], algorithm=request.param, closes_at=CLOSES_AT, now=NOW
-        )
+    with open_authority(folder, now=NOW) as ca:
+        done = enrolled(ca, *((place, encode(fields)) for place, fields in requests))
+        box, revoked = write_certificates(ca, done)
+        ca.write_server(["results.example", "127.0.0.1", "::1"], algorithm=request.param)
         issued = ca.index.latest(Holder("device", 13))
         assert issued is not None
-        ca.revoke(issued, "key-compromise", now=NOW)
-        ca.write_crl(closes_at=CLOSES_AT, now=NOW)
+        ca.revoke(issued, "key-compromise")
+        ca.write_crl()
     return Pki(folder, box, revoked, folder / "server.pem")
+
+
+def enrolled(ca: Authority, *requests: tuple[str, bytes], replace: Collection[Holder] = ()) -> list[Enrolled]:
+    checked, faults = check(ca.election, requests)
+    admitted, more = admit_devices(checked, "box")
+    cases, most = judge(ca, admitted, replace=replace)
+    assert not faults + more + most
+    return enrol(ca, cases)
 
 
 def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -133,7 +140,7 @@ def test_dates(pki: Pki) -> None:
 
 
 def test_an_election_ca_cannot_make_another_ca(pki: Pki, tmp_path: Path) -> None:
-    with open_authority(pki.folder) as ca:
+    with open_authority(pki.folder, now=NOW) as ca:
         real = ca.issuer
     # Who has stolen the CA's key tries anyway.
     below = x.issue_ca(real, x.make_key("p256"), "stolen", x.Validity(NOW, CLOSES_AT))
@@ -154,11 +161,9 @@ def test_an_election_ca_cannot_make_another_ca(pki: Pki, tmp_path: Path) -> None
 
 def test_a_device_cannot_sign_certificates(pki: Pki, tmp_path: Path) -> None:
     tls = x.make_key("ed25519")
-    with open_authority(pki.folder) as ca:
-        checked, faults = ca.check([("c", encode(device_fields(14, tls=tls)))])
-        assert not faults
-        (done,) = ca.enrol(checked, {14: "box"}, closes_at=CLOSES_AT, now=NOW)
-    device = x.Issuer(x.parse_certificate(done.der), tls)
+    with open_authority(pki.folder, now=NOW) as ca:
+        (done,) = enrolled(ca, ("c", encode(device_fields(14, tls=tls))))
+    device = x.Issuer(x.parse_certificate(done.issued.der), tls)
     leaf = x.issue_client(
         device,
         x.make_key("p256").public_key(),
@@ -193,11 +198,8 @@ def test_a_request_made_with_openssl_alone_is_enrolled(pki: Pki, tmp_path: Path,
         "sign_key": (tmp_path / "sign.pub").read_bytes()[-32:].hex(),
         "proof": (tmp_path / "proof").read_bytes().hex(),
     }
-    with open_authority(pki.folder) as ca:
-        checked, faults = ca.check([("request", encode(fields))])
-        assert not faults
-        assert not ca.faults(checked, closes_at=CLOSES_AT, replace=True)
-        (done,) = ca.enrol(checked, {99: "box"}, closes_at=CLOSES_AT, now=NOW)
+    with open_authority(pki.folder, now=NOW) as ca:
+        (done,) = enrolled(ca, ("request", encode(fields)), replace={Holder("device", 99)})
     (tmp_path / "box.pem").write_bytes(done.pem)
     assert verify(pki, tmp_path / "box.pem", "-purpose", "sslclient")[0]
 

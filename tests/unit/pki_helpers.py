@@ -85,5 +85,5 @@ def encode(fields: Fields) -> bytes:
 
 
 def make_ca(folder: Path, *, closes_at: int | None = CLOSES_AT) -> Path:
-    create_authority(folder, ELECTION, root=None, algorithm="ed25519", closes_at=closes_at, now=NOW)
+    create_authority(folder, ELECTION, algorithm="ed25519", closes_at=closes_at, now=NOW)
     return folder

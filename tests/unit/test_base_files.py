@@ -11,6 +11,7 @@ from gateway.base.errors import TallygateError
 from gateway.base.files import (
     create_private,
     finished_directory,
+    move_durably,
     read_bounded,
     read_private,
     refuse_existing,
@@ -226,6 +227,40 @@ def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
         assert caught.value.code == "file.exists"
         with pytest.raises(TallygateError):
             refuse_existing(tmp_path / name)
+
+
+def test_the_folder_one_stands_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for path in (Path(), Path("../empty"), tmp_path / "empty"):
+        with pytest.raises(TallygateError) as caught, finished_directory(path):
+            pytest.fail("nothing should be built")
+        assert caught.value.code == "file.here"
+    with finished_directory(Path("below")):
+        pass
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["below"]
+
+
+@pytest.mark.parametrize("name", ["n[1]", "n*", "n", "?"])
+def test_what_is_unfinished_is_found_by_its_own_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / f".{name}.unfinished-0123456789abcdef"
+    left.mkdir()
+    (tmp_path / ".nn.unfinished-0123456789abcdef").mkdir()
+    assert unfinished(tmp_path / name) == [left]
+    monkeypatch.chdir(tmp_path)
+    assert unfinished(Path(name)) == [left]
+    assert unfinished(tmp_path / "no" / "where") == []
+
+
+def test_a_durable_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    trace = Trace(tmp_path, monkeypatch)
+    move_durably(tmp_path / "a", tmp_path / "b")
+    assert trace.calls == ["rename a b", "open . directory", "fsync .", "close ."]
+    assert (tmp_path / "b").read_bytes() == b"new"
 
 
 def test_somebody_else_was_faster(tmp_path: Path) -> None:

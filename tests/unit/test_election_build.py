@@ -403,13 +403,15 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
-def test_the_present_folder_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "out")
-    assert built(write(tmp_path / "in"), Path()).folder == tmp_path / "out"
-    with pytest.raises(TallygateError) as caught:
-        build(tmp_path / "in", Path("/"))
-    assert caught.value.code == "definition.output_exists"
+    # A new folder in the place of the present one leaves everybody who stands there in a deleted one.
+    for out, code in ((Path(), "file.here"), (Path("/"), "definition.output_exists")):
+        with pytest.raises(TallygateError) as caught:
+            build(write(tmp_path / "in"), out)
+        assert caught.value.code == code
+    assert built(tmp_path / "in", Path("below")).folder == tmp_path / "out" / "below"
 
 
 def test_a_stop_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
+import base64
+import hashlib
 import ipaddress
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.base.clock import DAY, HOUR, to_datetime
+from gateway.base.clock import DAY, HOUR, MAX_TIME, to_datetime
 from gateway.base.errors import TallygateError
 from gateway.pki import certificates as x
 from gateway.pki.names import Holder, certificate_uri, check_election, parse_holder
@@ -66,7 +68,7 @@ def test_the_shape_of_a_server_certificate(ca: x.Issuer) -> None:
         ca,
         x.make_key("p256").public_key(),
         "server",
-        ["results.example", "127.0.0.1", "::1"],
+        ["results.example", "127.0.0.1", "::1", "0:0::1", "results.example"],
         x.random_serial(),
         x.leaf_validity(NOW, CLOSES_AT),
     )
@@ -98,7 +100,8 @@ def test_the_shape_of_root_and_ca(root: x.Issuer, ca: x.Issuer) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", "*.example", "Results.example", "a b", "-a.example", "a-.example", "a..b", "a.", "выборы.kg",
-     "a" * 64, "127.0.0.1/8", "127.0.0.1:8443", "[::1]", "a_b", ".".join(["abc"] * 64)],
+     "a" * 64, "192.0.2.300", "1.2.3", "fe80::1%eth0", "127.0.0.1/8",
+     "127.0.0.1:8443", "[::1]", "a_b", ".".join(["abc"] * 64)],
 )  # fmt: skip
 def test_names_that_no_server_has(ca: x.Issuer, name: str) -> None:
     with pytest.raises(TallygateError) as caught:
@@ -132,6 +135,33 @@ def test_nothing_is_issued_that_has_expired(ca: x.Issuer) -> None:
     x.issue_client(ca, public, "box", "urn:x:y", 1, x.leaf_validity(NOW, close + 1))
 
 
+@pytest.mark.parametrize("closes_at", [0, NOW - x.LEAF_AFTER_CLOSE, MAX_TIME, MAX_TIME - DAY])
+def test_closing_times_that_no_ca_is_made_for(root: x.Issuer, closes_at: int) -> None:
+    with pytest.raises(TallygateError) as caught:
+        x.issue_ca(root, x.make_key("p256"), ELECTION, x.ca_validity(NOW, closes_at))
+    assert caught.value.code == "pki.expires"
+
+
+def test_a_certificate_of_a_version_that_does_not_exist(ca: x.Issuer) -> None:
+    der = x.certificate_der(ca.certificate)
+    wrong = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
+    assert wrong != der
+    text = base64.encodebytes(wrong).decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n".encode()
+    with pytest.raises(TallygateError) as caught:
+        x.load_certificate(pem, place="ca.pem")
+    assert caught.value.code == "pki.certificate"
+
+
+@pytest.mark.parametrize("algorithm", x.ALGORITHMS)
+def test_a_key_is_known_by_what_it_is(algorithm: x.Algorithm) -> None:
+    public = x.make_key(algorithm).public_key()
+    der = x.public_key_der(public)
+    assert x.key_id(der) == hashlib.sha256(der).hexdigest()
+    if isinstance(public, Ed25519PublicKey):
+        assert x.ed25519_der(public.public_bytes_raw()) == der
+
+
 def test_serials_are_random_positive_and_128_bits() -> None:
     serials = [x.random_serial() for _ in range(1_000)]
     assert len(set(serials)) == len(serials)
@@ -149,6 +179,7 @@ def test_the_crl(ca: x.Issuer) -> None:
     public = x.supported(ca.certificate.public_key())
     assert public is not None
     assert crl.is_signature_valid(public)
+    assert crl.last_update_utc == to_datetime(NOW - HOUR)
     assert crl.next_update_utc is not None
     assert crl.next_update_utc >= to_datetime(CLOSES_AT + 14 * DAY)
     first = crl.get_revoked_certificate_by_serial_number(5)

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.base.errors import TallygateError
-from gateway.pki.folder import _cell, _spans, read_tables
+from gateway.pki.enrolment import Candidate
+from gateway.pki.folder import ElectionTables, _cell, _spans, read_official, read_tables
 from gateway.pki.requests import CheckedRequest, check_request
 from tests.unit.election_folder import TOML, key, write
-from tests.unit.pki_helpers import Fields, commission_fields, courier_fields, device_fields, encode
+from tests.unit.pki_helpers import Fields, commission_fields, courier_fields, csr_pem, device_fields, encode
 
 DEVICES = "device,kind,station,key,serial\n1,box,11,,A-1\n2,terminal,12,,\n3,desk,,,\n"
 
@@ -24,6 +25,12 @@ def device(number: int, sign: Ed25519PrivateKey | None = None) -> CheckedRequest
     return checked(fields)
 
 
+def admitted(tables: ElectionTables, *requests: CheckedRequest) -> list[Candidate]:
+    candidates, faults = tables.admit(requests)
+    assert not faults
+    return candidates
+
+
 def refusal(folder: Path) -> TallygateError:
     with pytest.raises(TallygateError) as caught:
         read_tables(folder)
@@ -34,25 +41,33 @@ def test_what_enrolment_reads(tmp_path: Path) -> None:
     tables = read_tables(
         write(tmp_path, {"devices.csv": DEVICES, "couriers.csv": "courier,area,name\n07,2,Van\n"})
     )
-    assert tables.election == "test-1"
-    assert tables.closes_at == 1_948_975_200_000
-    assert tables.kinds() == {1: "box", 2: "terminal", 3: "desk"}
+    assert tables.settings.id == "test-1"
+    assert tables.settings.closes_at == 1_948_975_200_000
     assert tables.couriers == {7}
-    assert tables.commission_keys == (key(901), key(902))
+    assert tables.settings.commission_keys == (key(901), key(902))
+    requests = [*map(device, (1, 2, 3)), checked(courier_fields(7))]
+    admitted, faults = tables.admit(requests)
+    assert [candidate.role for candidate in admitted] == ["box", "terminal", "desk", "courier"]
+    assert [candidate.request for candidate in admitted] == requests
+    assert not faults
 
 
 def test_tables_that_are_missing_name_nobody(tmp_path: Path) -> None:
     tables = read_tables(write(tmp_path, {"devices.csv": None}))
     courier = checked(courier_fields(1))
-    (fault, other) = tables.faults([device(1), courier])
+    admitted, (fault, other) = tables.admit([device(1), courier])
+    assert not admitted
     assert (fault.code, other.code) == ("enrol.unknown", "enrol.unknown")
 
 
 def test_commission_keys_may_still_be_missing(tmp_path: Path) -> None:
     folder = write(tmp_path)
     toml = folder / "election.toml"
-    toml.write_text(toml.read_text().partition("commission_keys")[0])
-    assert read_tables(folder).commission_keys == ()
+    whole = toml.read_text()
+    toml.write_text(whole.partition("commission_keys")[0])
+    assert read_official(folder).commission_keys == ()
+    toml.write_text(whole.replace(f'"{key(902).hex()}",', "") + "commission_quorum = 2\n")
+    assert read_official(folder).commission_keys == (key(901),)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +100,7 @@ def test_what_the_tables_say_against_a_request(tmp_path: Path) -> None:
     tables = read_tables(folder)
 
     def code(request: CheckedRequest) -> str:
-        return next((fault.code for fault in tables.faults([request])), "")
+        return next((fault.code for fault in tables.admit([request])[1]), "")
 
     assert code(device(2, mine)) == ""
     assert code(device(3)) == ""
@@ -94,6 +109,9 @@ def test_what_the_tables_say_against_a_request(tmp_path: Path) -> None:
     assert code(device(3, mine)) == "enrol.key_taken"
     assert code(device(3, member)) == "enrol.key_taken"
     assert code(device(4)) == "enrol.kind"
+    for stolen in (mine, member):
+        assert code(checked(device_fields(3, tls=stolen, election="test-1"))) == "enrol.key_taken"
+    assert code(checked({"courier": 1, "csr": csr_pem(mine)})) == "enrol.key_taken"
     assert code(device(5)) == "enrol.unknown"
     assert code(checked(courier_fields(1))) == ""
     assert code(checked(courier_fields(2))) == "enrol.unknown"
@@ -133,8 +151,10 @@ def test_only_the_empty_cells_change(tmp_path: Path, form: Callable[[str], bytes
     folder = write(tmp_path, {"devices.csv": form(text)})
     requests = [device(2), device(3)]
     tables = read_tables(folder)
-    assert not tables.faults(requests)
-    assert tables.fill(requests) == 2
+    filling = tables.fill(admitted(tables, *requests))
+    assert filling.cells == 2
+    assert (folder / "devices.csv").read_bytes() == form(text)
+    filling.write()
     data = (folder / "devices.csv").read_bytes()
     for request in requests:
         filled = str(request.sign_key).encode()
@@ -142,8 +162,7 @@ def test_only_the_empty_cells_change(tmp_path: Path, form: Callable[[str], bytes
         data = data.replace(filled, b'""' if form is quoted else b"  " if form is spaced else b"")
     assert data == form(text)
     again = read_tables(folder)
-    assert not again.faults(requests)
-    assert again.fill(requests) == 0
+    assert again.fill(admitted(again, *requests)).cells == 0
 
 
 def test_permissions_and_links_stay(tmp_path: Path) -> None:
@@ -153,7 +172,8 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
     shared.chmod(0o640)
     (folder / "devices.csv").symlink_to(shared)
     request = device(1)
-    read_tables(folder).fill([request])
+    tables = read_tables(folder)
+    tables.fill(admitted(tables, request)).write()
     assert (folder / "devices.csv").is_symlink()
     assert str(request.sign_key) in shared.read_text()
     assert shared.stat().st_mode & 0o777 == 0o640
@@ -162,25 +182,48 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        DEVICES.replace("1,box,11,,A-1\n", ""),
-        DEVICES.replace("1,box,11,,A-1", f"1,box,11,{key(7).hex()},A-1"),
-        DEVICES.replace("device,kind", "kind,device"),
-        "",
-        "device,kind,station,key,serial\n",
-        DEVICES.replace(",", ";"),
+        b"\xff\xfe",
+        DEVICES.replace("1,box,11,,A-1\n", "").encode(),
+        DEVICES.replace("1,box,11,,A-1", f"1,box,11,{key(7).hex()},A-1").encode(),
+        DEVICES.replace("device,kind", "kind,device").encode(),
+        b"",
+        b"device,kind,station,key,serial\n",
+        DEVICES.replace(",", ";").encode(),
     ],
 )
-def test_a_table_that_changes_meanwhile_is_not_written(tmp_path: Path, changed: str) -> None:
+def test_a_table_that_changes_meanwhile_is_not_written(tmp_path: Path, changed: bytes) -> None:
     folder = write(tmp_path, {"devices.csv": DEVICES})
     tables = read_tables(folder)
-    (folder / "devices.csv").write_text(changed)
-    if changed.count(";"):  # the same table with other separators is still the same table
-        assert tables.fill([device(1)]) == 1
+    candidates = admitted(tables, device(1))
+    (folder / "devices.csv").write_bytes(changed)
+    if changed.count(b";"):  # the same table with other separators is still the same table
+        assert tables.fill(candidates).cells == 1
         return
     with pytest.raises(TallygateError) as caught:
-        tables.fill([device(1)])
+        tables.fill(candidates)
     assert caught.value.code == "enrol.table_changed"
-    assert (folder / "devices.csv").read_text() == changed
+    assert (folder / "devices.csv").read_bytes() == changed
+
+
+def test_a_table_that_changes_after_it_was_judged_is_not_written(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"devices.csv": DEVICES})
+    tables = read_tables(folder)
+    filling = tables.fill(admitted(tables, device(1)))
+    (folder / "devices.csv").write_text(DEVICES + "9,box,11,,\n")
+    with pytest.raises(TallygateError) as caught:
+        filling.write()
+    assert caught.value.code == "enrol.table_changed"
+    assert (folder / "devices.csv").read_text() == DEVICES + "9,box,11,,\n"
+    again = read_tables(folder)
+    again.fill(admitted(again, device(1))).write()
+
+
+def test_bytes_that_are_no_text_stay_as_they_are(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"devices.csv": DEVICES})
+    tables = read_tables(folder)
+    (folder / "devices.csv").write_bytes(DEVICES.encode().replace(b"A-1", b"\xff"))
+    tables.fill(admitted(tables, device(1))).write()
+    assert b",\xff\n" in (folder / "devices.csv").read_bytes()
 
 
 CELLS = st.lists(st.text(alphabet='a;, "ж', max_size=5), min_size=1, max_size=5)

@@ -100,6 +100,8 @@ def test_good_requests_of_couriers_and_members() -> None:
         encode({**courier_fields(), "sign_key": "ab" * 32, "proof": "ab" * 64}),
         encode({key: value for key, value in commission_fields().items() if key != "proof"}),
         spoiled()[:-1],
+        b'{"device": 12, ' + spoiled()[1:],
+        spoiled()[:-1] + b', "\\u0064evice": 12}',
         spoiled() + b"{}",
     ],
 )
@@ -248,6 +250,30 @@ def test_nothing_secret_is_said() -> None:
 def test_rubbish_never_leaves_the_error_tree(data: bytes) -> None:
     with pytest.raises(TallygateError):
         check_request(data, ELECTION)
+
+
+@pytest.mark.parametrize("version", [1, 2, 127])
+def test_a_csr_of_a_version_that_does_not_exist(version: int) -> None:
+    der = good_der()
+    wrong = der.replace(b"\x02\x01\x00", b"\x02\x01" + bytes([version]), 1)
+    assert code_of(spoiled(csr=to_pem(wrong))) == "enrol.csr"
+
+
+def good_der() -> bytes:
+    pem = csr_pem(Ed25519PrivateKey.generate())
+    return x509.load_pem_x509_csr(pem.encode()).public_bytes(serialization.Encoding.DER)
+
+
+DER = good_der()
+
+
+@given(st.integers(0, len(DER) - 1), st.integers(1, 255))
+def test_no_changed_byte_of_a_csr_leaves_the_error_tree(position: int, change: int) -> None:
+    der = bytearray(DER)
+    der[position] ^= change
+    code = code_of(spoiled(csr=to_pem(bytes(der))))
+    # What no signature covers (unused bits of the last byte) is still under the proof.
+    assert code in {"enrol.csr", "enrol.csr_key", "enrol.csr_signature", "enrol.proof"}
 
 
 GOOD = encode(device_fields())
