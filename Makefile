@@ -42,7 +42,9 @@ check: setup ## Format, lint, types, imports, stubs, clippy, licences
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest gateway._core
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	cargo fmt --manifest-path rust_core/fuzz/Cargo.toml --check
+	cargo clippy --quiet --locked --manifest-path rust_core/fuzz/Cargo.toml -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources of crates were not checked"; fi
 

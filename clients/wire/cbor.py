@@ -217,7 +217,7 @@ def head(major: int, argument: int) -> bytes:
     for info, width in ((24, 1), (25, 2), (26, 4), (27, 8)):
         if argument < 1 << (8 * width):
             return bytes((first | info,)) + argument.to_bytes(width, "big")
-    raise malformed("range", None, f"{argument} is above 2^53-1")
+    raise malformed("range", None, "an integer is above 2^53-1")
 
 
 # Most integers of a packet (codes, contests, votes) are below 1,024: their encodings, ready made.
@@ -248,7 +248,7 @@ def _write_array(items: Content, parts: list[bytes], depth: int) -> None:
             if 0 <= item < 1024:
                 append(_SMALL[item])
             elif item < 0:
-                raise malformed("type", None, f"{item} is negative")
+                raise malformed("type", None, "an integer is negative")
             else:
                 append(head(UINT, item))
         elif type(item) is tuple:

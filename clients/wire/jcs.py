@@ -15,7 +15,7 @@ from clients.wire.text import MAX_NUMBER, quoted
 JsonValue: TypeAlias = "int | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
 # Levels of arrays and objects: the formats here need six; the rest is room that no honest file fills.
-MAX_DEPTH = 64
+MAX_DEPTH = 32
 # Digits of 2^53-1.
 _MAX_DIGITS = 16
 
@@ -29,7 +29,7 @@ def write(value: JsonValue) -> bytes:
 
     Raises:
         WireError: `json.malformed` for a value outside the subset: booleans, floats, negative or large
-            integers, half a surrogate pair, keys that are no strings, more than 64 levels.
+            integers, half a surrogate pair, keys that are no strings, more than 32 levels.
     """
     ordered = _ordered(value, MAX_DEPTH)
     # RFC 8785 section 3.2.2.2 escapes exactly what this writer of the standard library escapes, in the same

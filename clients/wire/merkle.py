@@ -98,7 +98,7 @@ class Tree:
         """
         self._judge_size(size)
         if not 0 <= index < size:
-            raise _malformed(f"a tree of {size} leaves has no leaf {index}")
+            raise _malformed("a tree of this size has no such leaf")
         path: list[bytes] = []
         start, stop = 0, size
         while stop - start > 1:
@@ -120,7 +120,7 @@ class Tree:
         """
         self._judge_size(new)
         if not 0 <= old <= new:
-            raise _malformed(f"no tree of {old} leaves is a prefix of one of {new}")
+            raise _malformed("no tree of the old size is a prefix of one of the new")
         if old in (0, new):
             return []
         path: list[bytes] = []
@@ -172,7 +172,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
             to another root.
     """
     if not 0 <= index < size <= MAX_NUMBER:
-        raise _malformed(f"a tree of {size} leaves has no leaf {index}")
+        raise _malformed("a tree of this size has no such leaf")
     _judge_hashes([leaf, root, *path])
     # Up to this level the path has a sibling at every level; above it only on the left (the right border of
     # the tree).
@@ -199,7 +199,7 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
             to another root.
     """
     if not 0 <= old <= new <= MAX_NUMBER:
-        raise _malformed(f"no tree of {old} leaves is a prefix of one of {new}")
+        raise _malformed("no tree of the old size is a prefix of one of the new")
     _judge_hashes([old_root, new_root, *proof])
     if old in (0, new):
         if proof:

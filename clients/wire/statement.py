@@ -163,7 +163,7 @@ def decode(data: bytes) -> Statement:
     again = _assemble(kind, kid, cbor.encode(content), signature)
     if again != data:
         raise malformed(
-            "shortest", _common(again, data), "the statement is not the one encoding of its content"
+            "envelope", payload_end - len(payload), "the statement is not the one encoding of its content"
         )
     return Statement(kind, kid, payload, signature, hashlib.sha256(data).digest(), content)
 

@@ -52,6 +52,8 @@ def _number_path(number: int) -> str:
 
 
 def _partial(width: int) -> str:
+    if not 1 <= width <= TILE_WIDTH:
+        raise WireError("proof.malformed", f"a tile is 1 to {TILE_WIDTH} hashes wide")
     return "" if width == TILE_WIDTH else f".p/{width}"
 
 
@@ -82,8 +84,9 @@ def tile_bytes(tree: Tree, tile: Tile) -> bytes:
     """The content of a tile.
 
     Raises:
-        WireError: `proof.malformed` if the tree is too small to have it.
+        WireError: `proof.malformed` if the tree is too small to have it, or no tile is that wide.
     """
+    _partial(tile.width)
     first = tile.number * TILE_WIDTH
     level = tile.level * TILE_HEIGHT
     return b"".join(tree.subtree(level, place) for place in range(first, first + tile.width))

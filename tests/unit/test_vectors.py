@@ -398,6 +398,9 @@ def test_inclusion(case: Inclusion) -> None:
         assert wire_tree(case.size).inclusion(case.index, case.size) == path
 
 
+LARGEST_TREE = 100_000  # leaves; a proof may be about a log that no test can build
+
+
 @by_name(PROOFS.consistency)
 def test_consistency(case: Consistency) -> None:
     roots = bytes.fromhex(case.old_root), bytes.fromhex(case.new_root)
@@ -407,7 +410,7 @@ def test_consistency(case: Consistency) -> None:
         lambda: _core.verify_consistency(case.old, roots[0], case.new, roots[1], path),
         lambda: merkle.verify_consistency(case.old, case.new, path, *roots),
     )
-    if case.code is None:
+    if case.code is None and case.new <= LARGEST_TREE:
         assert core_tree(case.new).consistency(case.old, case.new) == path
         assert wire_tree(case.new).consistency(case.old, case.new) == path
 

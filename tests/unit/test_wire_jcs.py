@@ -133,9 +133,11 @@ def test_what_is_not_read(data: bytes, offset: int | None) -> None:
     assert error.offset == offset
 
 
-def test_sixty_four_levels() -> None:
-    data = b"[" * 64 + b"]" * 64
+def test_nesting_has_a_depth() -> None:
+    data = b"[" * jcs.MAX_DEPTH + b"]" * jcs.MAX_DEPTH
     assert jcs.write(jcs.parse(data)) == data
+    with pytest.raises(WireError, match=r"json\.malformed"):
+        jcs.parse(b"[" + data + b"]")
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

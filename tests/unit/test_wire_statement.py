@@ -121,7 +121,7 @@ def test_an_encoding_that_is_not_the_writers(monkeypatch: pytest.MonkeyPatch) ->
     """The second belt: should a reader ever let another encoding through, writing it again shows it."""
     data = envelope("packet", payload_bytes(PACKET))
     monkeypatch.setattr(cbor, "encode", lambda _content: payload_bytes((*PACKET[:5], 2, PACKET[6])))
-    assert judged(data) == ("shortest", data.index(b"\x40\x01") + 1)
+    assert judged(data) == ("envelope", data.index(payload_bytes(PACKET)))
 
 
 class CoseCases(TypedDict):

@@ -197,6 +197,9 @@ def _consistencies() -> Iterator[dict[str, Json]]:
         ("equal sizes, other roots", mismatch, new, new, [], (roots[1], eight)),
         ("from 0, whose root is another", mismatch, 0, new, [], (roots[0], roots[1])),
         ("from 0 to 0, whose roots are others", mismatch, 0, 0, [], (roots[0], roots[0])),
+        ("from 0 to 0, whose new root is another", mismatch, 0, 0, [], (empty, roots[0])),
+        ("equal sizes of 2^53-1", None, 2**53 - 1, 2**53 - 1, [], (four, four)),
+        ("equal sizes of 2^53", malformed, 2**53, 2**53, [], (four, four)),
     ):
         yield case(name, code, before, after, hashes, (under[0], under[1]))
 
@@ -280,7 +283,9 @@ def _bundle_cases() -> Iterator[dict[str, Json]]:
         ("half a length", "bundle.malformed", 2, b"\0\1\xff\0"),
         ("a length and no entry", "bundle.malformed", 2, b"\0\1\xff\0\1"),
         ("an entry of no bytes", "bundle.malformed", 2, b"\0\1\xff\0\0"),
-        ("a length of 16,385, and cut short", "bundle.malformed", 1, b"\x40\x01" + bytes(32)),
+        ("a length of 16,384, cut short", "bundle.malformed", 1, b"\x40\x00" + bytes(32)),
+        ("an entry of 16,384 bytes", None, 1, b"\x40\x00" + bytes(16_384)),
+        ("an entry of 16,385 bytes", "bundle.malformed", 1, b"\x40\x01" + bytes(16_385)),
         ("the length low byte first", "bundle.malformed", 1, b"\1\0\xff"),
         ("no bytes", "bundle.malformed", 1, b""),
         ("width 0", "bundle.malformed", 0, b""),

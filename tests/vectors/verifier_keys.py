@@ -37,7 +37,7 @@ def _bad() -> Iterator[dict[str, Json]]:
     public = LOG.public
     name, identity, encoded = VKEY.split("+", 2)
     lettered = next(
-        log for log in (f"log{place}" for place in range(100)) if key_id(log, public).hex().isalnum()
+        log for log in (f"log{place}" for place in range(100)) if not key_id(log, public).hex().isdigit()
     )
     shouted = key_id(lettered, public).hex().upper()
     for case, why, text in (
@@ -66,6 +66,11 @@ def _bad() -> Iterator[dict[str, Json]]:
         ("no key id", "it has 8 digits", f"{name}++{encoded}"),
         ("type 0x04", "a witness's key", vkey(name, public, COSIGNATURE)),
         ("type 0x02", "another kind of key", vkey(name, public, b"\x02")),
+        (
+            "type 0x02 under the key id of type 0x01",
+            "a second spelling of one key",
+            "+".join((name, identity, b64(b"\x02" + public))),
+        ),
         ("no type", "0x01 stands before the key", vkey(name, public, b"")),
         ("no key", "32 bytes", vkey(name, b"")),
         ("a key of 31 bytes", "32 bytes", vkey(name, public[:31])),

@@ -59,6 +59,9 @@ pub enum Error {
     /// A value that canonical JSON of this project cannot hold.
     #[error("{0}")]
     Json(&'static str),
+    /// A fault of this program, never of the input.
+    #[error("the gateway failed on this statement; send the same bytes again later")]
+    Fault,
     /// The caller asked for something outside what is there (an index past the end, say).
     #[error("{0}")]
     Argument(&'static str),
@@ -75,6 +78,7 @@ impl Error {
             Self::Manifest { fault, .. } => fault.code(),
             Self::Table { fault, .. } => fault.code(),
             Self::Json(_) => "json.malformed",
+            Self::Fault => "server.fault",
             Self::Argument(_) => "argument.range",
         }
     }

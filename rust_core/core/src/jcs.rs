@@ -9,6 +9,9 @@ use serde_json::Value as Json;
 use crate::MAX_INTEGER;
 use crate::error::{Error, Result};
 
+/// Arrays and objects inside each other: a manifest needs 4, an area object 6.
+pub const MAX_DEPTH: usize = 32;
+
 /// A value that canonical JSON of this project can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -37,10 +40,10 @@ impl Value {
 /// The one canonical encoding of `value`.
 ///
 /// # Errors
-/// `json.malformed` for an integer above 2^53−1 or an object with a key that stands twice.
+/// `json.malformed` for an integer above 2^53−1, an object with a key that stands twice, or more than [`MAX_DEPTH`] levels.
 pub fn write(value: &Value) -> Result<Vec<u8>> {
     let mut out = String::new();
-    write_value(value, &mut out)?;
+    write_value(value, 0, &mut out)?;
     Ok(out.into_bytes())
 }
 
@@ -72,8 +75,11 @@ fn from_json(json: Json) -> Result<Value> {
     }
 }
 
-fn write_value(value: &Value, out: &mut String) -> Result<()> {
+fn write_value(value: &Value, depth: usize, out: &mut String) -> Result<()> {
     match value {
+        Value::List(_) | Value::Map(_) if depth == MAX_DEPTH => {
+            return Err(Error::Json("arrays and objects stand too deep within each other"));
+        }
         Value::Null => out.push_str("null"),
         Value::Int(int) if *int <= MAX_INTEGER => {
             // Writing to a String cannot fail.
@@ -87,7 +93,7 @@ fn write_value(value: &Value, out: &mut String) -> Result<()> {
                 if place > 0 {
                     out.push(',');
                 }
-                write_value(item, out)?;
+                write_value(item, depth + 1, out)?;
             }
             out.push(']');
         }
@@ -104,7 +110,7 @@ fn write_value(value: &Value, out: &mut String) -> Result<()> {
                 }
                 write_string(key, out);
                 out.push(':');
-                write_value(member, out)?;
+                write_value(member, depth + 1, out)?;
             }
             out.push('}');
         }
@@ -172,6 +178,15 @@ mod tests {
         // U+1F600 is D83D DE00 in UTF-16 and so sorts before U+FB33, unlike in UTF-8.
         let value = Value::Map(vec![("\u{fb33}".into(), Value::Int(1)), ("\u{1f600}".into(), Value::Int(2))]);
         assert_eq!(write(&value).unwrap(), "{\"\u{1f600}\":2,\"\u{fb33}\":1}".as_bytes());
+    }
+
+    #[test]
+    fn nesting_has_a_depth() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse_canonical(nested(MAX_DEPTH).as_bytes()).is_ok());
+        for depth in [MAX_DEPTH + 1, 127, 128, 100_000] {
+            assert_eq!(parse_canonical(nested(depth).as_bytes()).unwrap_err().code(), "json.malformed");
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use crate::Hash;
 use crate::error::{Error, LogFault, Result};
 use crate::statement;
+use crate::{Hash, MAX_INTEGER};
 
 /// The hash of a log entry: SHA-256(0x00 ‖ statement).
 pub fn leaf_hash(statement: &[u8]) -> Hash {
@@ -189,7 +189,7 @@ fn mismatch<T>() -> Result<T> {
 /// # Errors
 /// `proof.malformed` where no proof of that length can be for these sizes, `proof.mismatch` where it leads elsewhere.
 pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> Result<()> {
-    if index >= size {
+    if index >= size || size > MAX_INTEGER {
         return malformed();
     }
     let (mut node, mut last, mut hash) = (index, size - 1, *leaf);
@@ -223,7 +223,7 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root:
 /// # Errors
 /// `proof.malformed` where no proof of that length can be for these sizes, `proof.mismatch` where it leads elsewhere.
 pub fn verify_consistency(old: u64, old_root: &Hash, new: u64, new_root: &Hash, path: &[Hash]) -> Result<()> {
-    if old > new {
+    if old > new || new > MAX_INTEGER {
         return malformed();
     }
     if old == 0 || old == new {
@@ -345,6 +345,27 @@ mod tests {
         let one_by_one: Vec<_> = slices.iter().map(|bytes| (statement::id(bytes), leaf_hash(bytes))).collect();
         assert_eq!(hash_statements(&slices), one_by_one);
         assert!(hash_statements(&[]).is_empty());
+    }
+
+    #[test]
+    fn no_log_is_larger_than_an_integer_may_be() {
+        let hash = [1; 32];
+        for size in [MAX_INTEGER, MAX_INTEGER + 1, u64::MAX] {
+            let same = verify_consistency(size, &hash, size, &hash, &[]).err().map(|error| error.code());
+            assert_eq!(same, (size > MAX_INTEGER).then_some("proof.malformed"));
+            let path = vec![hash; 64 - (size - 1).leading_zeros() as usize];
+            let root = path.iter().fold(hash, |below, sibling| node_hash(&below, sibling));
+            let first = verify_inclusion(&hash, 0, size, &path, &root).err().map(|error| error.code());
+            assert_eq!(first, (size > MAX_INTEGER).then_some("proof.malformed"));
+        }
+    }
+
+    #[test]
+    fn an_empty_log_has_the_empty_root_on_both_sides() {
+        let verdict = |old, new| verify_consistency(0, &old, 0, &new, &[]).err().map(|error| error.code());
+        assert_eq!(verdict(empty_root(), empty_root()), None);
+        assert_eq!(verdict(empty_root(), [1; 32]), Some("proof.mismatch"));
+        assert_eq!(verdict([1; 32], [1; 32]), Some("proof.mismatch"));
     }
 
     #[test]

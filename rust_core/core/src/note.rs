@@ -119,6 +119,14 @@ impl Signer {
         &self.public
     }
 
+    /// The note of a log's head under this key's name.
+    ///
+    /// # Errors
+    /// `checkpoint.malformed` where the name is no origin, or for a size above 2^53−1.
+    pub fn sign_checkpoint(&self, size: u64, root: Hash) -> Result<String> {
+        self.sign(&Checkpoint::new(&self.public.name, size, root)?.text())
+    }
+
     /// The note: the text, a blank line, the signature line. The text ends in a line feed and has no blank line in it.
     ///
     /// # Errors
@@ -188,6 +196,18 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// A head that readers accept.
+    ///
+    /// # Errors
+    /// `checkpoint.malformed` for an origin or a size that they do not.
+    pub fn new(origin: &str, size: u64, root: Hash) -> Result<Self> {
+        if is_origin(origin) && size <= MAX_INTEGER {
+            Ok(Self { origin: origin.to_owned(), size, root })
+        } else {
+            Err(malformed_checkpoint())
+        }
+    }
+
     /// The text that is signed.
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
@@ -198,9 +218,7 @@ impl Checkpoint {
     /// # Errors
     /// `checkpoint.malformed` where it is not three lines: origin, size, root.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::read(text).ok_or_else(|| {
-            Error::log(LogFault::CheckpointMalformed, "the note is not a checkpoint: origin, size, root")
-        })
+        Self::read(text).ok_or_else(malformed_checkpoint)
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -253,6 +271,10 @@ fn is_key_name(name: &str) -> bool {
 
 fn malformed() -> Error {
     Error::log(LogFault::NoteMalformed, "this is not a signed note")
+}
+
+fn malformed_checkpoint() -> Error {
+    Error::log(LogFault::CheckpointMalformed, "this is not a checkpoint: origin, size, root")
 }
 
 fn malformed_key<T>() -> Result<T> {
@@ -339,7 +361,10 @@ mod tests {
             assert_eq!(code(VerifierKey::parse(text)), "key.malformed", "{text}");
         }
         assert_eq!(code(VerifierKey::new("with space", *signer().verifier().public_key())), "key.malformed");
-        assert_eq!(code(VerifierKey::new("small order", [0; 32])), "key.malformed");
+        assert_eq!(code(VerifierKey::new("small-order", [0; 32])), "key.malformed");
+        let typed = STANDARD.encode([&[0x02], signer().verifier().public_key().as_slice()].concat());
+        let other_type = format!("{ORIGIN}+{}+{typed}", hex::encode(signer().verifier().id()));
+        assert_eq!(code(VerifierKey::parse(&other_type)), "key.malformed");
     }
 
     #[test]

@@ -17,9 +17,14 @@ const MAX_PATH: usize = 63;
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
 /// The receipt's bytes for entry `index` under the checkpoint that `note` signs; `path` is leaf's sibling first.
-pub fn format(index: u64, path: &[Hash], note: &str) -> String {
+///
+/// # Errors
+/// `receipt.malformed` where a reader would refuse the form.
+pub fn format(index: u64, path: &[Hash], note: &str) -> Result<String> {
     let hashes: String = path.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
-    format!("{FIRST_LINE}\nindex {index}\n{hashes}\n{note}")
+    let receipt = format!("{FIRST_LINE}\nindex {index}\n{hashes}\n{note}");
+    Receipt::parse(receipt.as_bytes())?;
+    Ok(receipt)
 }
 
 /// A receipt taken apart; nothing in it is proved yet.
@@ -82,6 +87,7 @@ pub fn verify(receipt: &[u8], statement: &[u8], key: &VerifierKey) -> Result<(u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_INTEGER;
     use crate::merkle::Tree;
     use crate::note::Signer;
 
@@ -95,7 +101,7 @@ mod tests {
         (0..size).for_each(|index| tree.append(leaf_hash(&entry(index))));
         let head = Checkpoint { origin: "log.example/a".into(), size, root: tree.root(size).unwrap() };
         let note = signer.sign(&head.text()).unwrap();
-        let receipt = format(index, &tree.inclusion(index, size).unwrap(), &note);
+        let receipt = format(index, &tree.inclusion(index, size).unwrap(), &note).unwrap();
         (signer, receipt)
     }
 
@@ -110,6 +116,13 @@ mod tests {
                 assert_eq!(refused.code(), "receipt.proof");
             }
         }
+    }
+
+    #[test]
+    fn what_no_reader_accepts_is_not_written() {
+        assert!(format(MAX_INTEGER + 1, &[], "note").is_err());
+        assert!(format(0, &[[0; 32]; MAX_PATH + 1], "note").is_err());
+        assert!(format(MAX_INTEGER, &[[0; 32]; MAX_PATH], "note").is_ok());
     }
 
     #[test]

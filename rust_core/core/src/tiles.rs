@@ -8,6 +8,10 @@ use crate::statement::MAX_STATEMENT;
 /// Hashes in a full tile, entries in a full bundle.
 pub const TILE_WIDTH: u64 = 256;
 
+/// The most entries that one call names the tiles of: four nights of a country of the size of the world. It bounds the
+/// memory that a size costs which nobody has checked.
+pub const MAX_SPAN: u64 = 1 << 28;
+
 /// Levels of the tree between a tile and the one above: 256 = 2^8.
 const TILE_HEIGHT: u32 = 8;
 
@@ -24,8 +28,11 @@ pub struct Tile {
 
 impl Tile {
     /// Where it stands below the log's folder: `tile/<L>/<N>[.p/<W>]`.
-    pub fn path(&self) -> String {
-        format!("tile/{}/{}", self.level, place(self.number, self.width))
+    ///
+    /// # Errors
+    /// `argument.range` for a width outside 1 … 256.
+    pub fn path(&self) -> Result<String> {
+        Ok(format!("tile/{}/{}", self.level, place(self.number, self.width)?))
     }
 
     /// The tile's bytes: its hashes, one after another.
@@ -47,10 +54,12 @@ impl Tile {
 /// Those of level 0 name the entry bundles too.
 ///
 /// # Errors
-/// `argument.range` where `old` is above `new`.
+/// `argument.range` where `old` is above `new`, or more than [`MAX_SPAN`] below it.
 pub fn between(old: u64, new: u64) -> Result<Vec<Tile>> {
-    if old > new {
-        return Err(Error::Argument("the old size is above the new one"));
+    match new.checked_sub(old) {
+        None => return Err(Error::Argument("the old size is above the new one")),
+        Some(span) if span > MAX_SPAN => return Err(Error::Argument("the two sizes lie too far apart")),
+        Some(_) => {}
     }
     let mut out = Vec::new();
     let (mut before, mut after, mut level) = (old, new, 0);
@@ -68,8 +77,11 @@ pub fn between(old: u64, new: u64) -> Result<Vec<Tile>> {
 }
 
 /// Where an entry bundle stands below the log's folder: `tile/entries/<N>[.p/<W>]`.
-pub fn bundle_path(number: u64, width: u64) -> String {
-    format!("tile/entries/{}", place(number, width))
+///
+/// # Errors
+/// `argument.range` for a width outside 1 … 256.
+pub fn bundle_path(number: u64, width: u64) -> Result<String> {
+    Ok(format!("tile/entries/{}", place(number, width)?))
 }
 
 /// An entry bundle: for each statement its length as 16 bits, high byte first, then its bytes.
@@ -134,14 +146,17 @@ fn malformed_bundle<T>() -> Result<T> {
 }
 
 /// `x001/x234/067`, and `.p/<W>` where it is not full.
-fn place(number: u64, width: u64) -> String {
+fn place(number: u64, width: u64) -> Result<String> {
+    if !(1..=TILE_WIDTH).contains(&width) {
+        return Err(Error::Argument("a tile is 1 to 256 hashes wide"));
+    }
     let mut out = format!("{:03}", number % 1000);
     let mut rest = number / 1000;
     while rest > 0 {
         out = format!("x{:03}/{out}", rest % 1000);
         rest /= 1000;
     }
-    if width < TILE_WIDTH { format!("{out}.p/{width}") } else { out }
+    Ok(if width < TILE_WIDTH { format!("{out}.p/{width}") } else { out })
 }
 
 #[cfg(test)]
@@ -152,21 +167,26 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_specification() {
-        let path = |number, width| Tile { level: 2, number, width }.path();
+        let path = |number, width| Tile { level: 2, number, width }.path().unwrap();
         assert_eq!(path(1_234_067, 256), "tile/2/x001/x234/067");
         assert_eq!(path(0, 1), "tile/2/000.p/1");
         assert_eq!(path(1000, 256), "tile/2/x001/000");
-        assert_eq!(bundle_path(999, 255), "tile/entries/999.p/255");
+        assert_eq!(bundle_path(999, 255).unwrap(), "tile/entries/999.p/255");
+        for width in [0, 257] {
+            assert!(bundle_path(0, width).is_err() && Tile { level: 0, number: 0, width }.path().is_err());
+        }
     }
 
     #[test]
     fn at_256_the_level_above_begins() {
-        let tiles: Vec<_> = between(0, 256).unwrap().iter().map(Tile::path).collect();
+        let paths =
+            |old, new| -> Vec<_> { between(old, new).unwrap().iter().map(|tile| tile.path().unwrap()).collect() };
+        let tiles = paths(0, 256);
         assert_eq!(tiles, ["tile/0/000", "tile/1/000.p/1"]);
-        let tiles: Vec<_> = between(255, 257).unwrap().iter().map(Tile::path).collect();
+        let tiles = paths(255, 257);
         assert_eq!(tiles, ["tile/0/000", "tile/0/001.p/1", "tile/1/000.p/1"]);
         assert_eq!(between(256, 256).unwrap(), []);
-        assert!(between(2, 1).is_err());
+        assert!(between(2, 1).is_err() && between(0, MAX_SPAN + 1).is_err());
     }
 
     proptest! {
@@ -215,7 +235,10 @@ mod tests {
     fn statements_that_cannot_be_are_not_bundled() {
         assert!(encode_bundle(&[]).is_err());
         assert!(encode_bundle(&[b""]).is_err());
-        assert!(encode_bundle(&[&vec![0; MAX_STATEMENT + 1]]).is_err());
+        let long = vec![0; MAX_STATEMENT + 1];
+        assert!(encode_bundle(&[&long]).is_err());
+        assert!(decode_bundle(&[&[0x40, 0x01], &long[..]].concat(), 1).is_err());
+        assert!(decode_bundle(&[&[0x40, 0x00], &long[1..]].concat(), 1).is_ok());
         assert!(encode_bundle(&[b"a".as_slice(); 257]).is_err());
         assert!(decode_bundle(&[0, 0], 1).is_err());
     }

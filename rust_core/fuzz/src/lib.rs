@@ -46,16 +46,16 @@ pub fn assert_strict(bytes: &[u8]) {
         }
         Err(other) => panic!("decoding can only refuse the form, not say {other:?}"),
     };
-    let payload = &bytes[decoded.payload()];
+    let payload = &bytes[decoded.frame.payload()];
     assert_eq!(decoded.body.encode(), payload);
-    assert!(decoded.signed_bytes(bytes).ends_with(payload));
+    assert!(decoded.frame.signed_bytes(bytes).ends_with(payload));
 
     // Whatever was read can be signed, and comes back the same but for signer and signature.
     let signed = statement::sign(decoded.body.kind(), payload, &SEED).expect("what was decoded can be signed");
     assert_eq!(signed.len(), bytes.len());
     let again = statement::decode(&signed).expect("what was signed can be decoded");
-    assert_eq!((&again.body, again.payload()), (&decoded.body, decoded.payload()));
+    assert_eq!((&again.body, again.frame.payload()), (&decoded.body, decoded.frame.payload()));
     let key = verify::public_key(&SEED);
-    assert_eq!(again.kid, statement::kid(&key));
-    assert!(verify::signature(&key, &again.signed_bytes(&signed), &again.signature));
+    assert_eq!(again.frame.kid, statement::kid(&key));
+    assert!(verify::signature(&key, &again.frame.signed_bytes(&signed), &again.frame.signature));
 }

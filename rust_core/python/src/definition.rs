@@ -431,11 +431,11 @@ pub(crate) fn check_statements(
     let signers = (&*definition.inner, &*roster.inner);
     let verdicts = py.detach(|| {
         let batch: Vec<&[u8]> = statements.iter().map(|statement| &**statement).collect();
-        check_all(&batch, &signers)
+        check_all(&batch, &signers, Statement::new)
     });
-    let verdict = |(verdict, bytes): (tallygate_core::Result<_>, &PyBackedBytes)| match verdict {
-        Ok(inner) => Ok(Py::new(py, Statement::new(bytes.to_vec(), inner))?.into_any()),
+    let verdict = |verdict: tallygate_core::Result<Statement>| match verdict {
+        Ok(statement) => Ok(Py::new(py, statement)?.into_any()),
         Err(error) => Ok(raise(error).into_value(py).into_any()),
     };
-    verdicts.into_iter().zip(&statements).map(verdict).collect()
+    verdicts.into_iter().map(verdict).collect()
 }

@@ -15,7 +15,12 @@ pub(crate) fn raise(error: Error) -> PyErr {
         Error::Statement { rule: broken, offset } => (rule, place) = (Some(broken.word()), Some(offset)),
         Error::Manifest { file: name, .. } => file = Some(name.to_owned()),
         Error::Table { file: name, line, column, .. } => (file, row, field) = (Some(name), line, column),
-        Error::UnknownSigner(_) | Error::Signature | Error::Log { .. } | Error::Json(_) | Error::Argument(_) => {}
+        Error::UnknownSigner(_)
+        | Error::Signature
+        | Error::Log { .. }
+        | Error::Json(_)
+        | Error::Argument(_)
+        | Error::Fault => {}
     }
     imported::CoreError::new_err((code, detail, rule, place, file, row, field))
 }

@@ -3,12 +3,10 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple};
-use tallygate_core::jcs::{self, Value};
+use tallygate_core::Error;
+use tallygate_core::jcs::{self, MAX_DEPTH, Value};
 
 use crate::error::raise;
-
-/// Arrays and objects inside each other; a manifest needs 4.
-const MAX_DEPTH: usize = 32;
 
 #[pyfunction]
 pub(crate) fn canonical_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
@@ -17,7 +15,7 @@ pub(crate) fn canonical_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     if depth > MAX_DEPTH {
-        return Err(PyTypeError::new_err("too deeply nested for canonical JSON"));
+        return Err(raise(Error::Json("arrays and objects stand too deep within each other")));
     }
     if value.is_none() {
         return Ok(Value::Null);
@@ -28,7 +26,7 @@ fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     if value.is_instance_of::<PyInt>() {
         return match value.extract() {
             Ok(int) => Ok(Value::Int(int)),
-            Err(_) => Err(raise(tallygate_core::Error::Json("numbers must be integers from 0 to 2^53-1"))),
+            Err(_) => Err(raise(Error::Json("numbers must be integers from 0 to 2^53-1"))),
         };
     }
     if let Ok(text) = value.cast::<PyString>() {

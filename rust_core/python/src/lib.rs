@@ -1,6 +1,8 @@
 //! `gateway._core`: the binding of `tallygate-core`. Conversions and nothing else; one file for each part of the core.
 //!
-//! Values are frozen, so that they may be shared between threads; the GIL is released around batches and loading.
+//! Values are frozen, so that they may be shared between threads; the GIL is released around batches and loading. Batches run on
+//! rayon's threads, which a fork does not take along: a process that has used them starts another program, it does not fork.
+#![forbid(unsafe_code)]
 #![allow(clippy::needless_pass_by_value, reason = "what comes from Python arrives as values")]
 
 mod definition;

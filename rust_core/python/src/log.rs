@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -49,13 +50,42 @@ impl Tree {
         self.lock().size()
     }
 
-    fn append(&self, leaf_hashes: Vec<PyBackedBytes>) -> PyResult<()> {
+    fn append(&self, py: Python<'_>, leaf_hashes: Vec<PyBackedBytes>) -> PyResult<()> {
         let leaves = hashes(&leaf_hashes)?;
-        let mut tree = self.lock();
-        for leaf in leaves {
-            tree.append(leaf);
-        }
+        py.detach(|| {
+            let mut tree = self.lock();
+            for leaf in leaves {
+                tree.append(leaf);
+            }
+        });
         Ok(())
+    }
+
+    fn append_verified(
+        &self,
+        py: Python<'_>,
+        statements: Vec<PyBackedBytes>,
+        ids: Vec<PyBackedBytes>,
+        leaf_hashes: Vec<PyBackedBytes>,
+    ) -> PyResult<Option<usize>> {
+        if ids.len() != statements.len() || leaf_hashes.len() != statements.len() {
+            return Err(PyValueError::new_err("each statement needs its id and its leaf hash"));
+        }
+        Ok(py.detach(|| {
+            let statements: Vec<&[u8]> = statements.iter().map(|statement| &**statement).collect();
+            let hashes = merkle::hash_statements(&statements);
+            let agrees = |((id, leaf), (given_id, given_leaf)): (&(Hash, Hash), (&PyBackedBytes, &PyBackedBytes))| {
+                **given_id == id[..] && **given_leaf == leaf[..]
+            };
+            let differs = hashes.iter().zip(ids.iter().zip(&leaf_hashes)).position(|pair| !agrees(pair));
+            if differs.is_none() {
+                let mut tree = self.lock();
+                for (_, leaf) in &hashes {
+                    tree.append(*leaf);
+                }
+            }
+            differs
+        }))
     }
 
     fn truncate(&self, size: u64) -> PyResult<()> {
@@ -119,13 +149,13 @@ pub(crate) fn tiles_between(old: u64, new: u64) -> PyResult<Vec<(u32, u64, u64)>
 }
 
 #[pyfunction]
-pub(crate) fn tile_path(level: u32, number: u64, width: u64) -> String {
-    Tile { level, number, width }.path()
+pub(crate) fn tile_path(level: u32, number: u64, width: u64) -> PyResult<String> {
+    Tile { level, number, width }.path().map_err(raise)
 }
 
 #[pyfunction]
-pub(crate) fn bundle_path(number: u64, width: u64) -> String {
-    tiles::bundle_path(number, width)
+pub(crate) fn bundle_path(number: u64, width: u64) -> PyResult<String> {
+    tiles::bundle_path(number, width).map_err(raise)
 }
 
 #[pyfunction]
@@ -174,6 +204,10 @@ impl NoteSigner {
         self.inner.sign(text).map_err(raise)
     }
 
+    fn sign_checkpoint(&self, size: u64, root: &[u8]) -> PyResult<String> {
+        self.inner.sign_checkpoint(size, hash(root)?).map_err(raise)
+    }
+
     fn __repr__(&self) -> String {
         format!("<NoteSigner {}>", self.inner.verifier().name())
     }
@@ -189,8 +223,8 @@ pub(crate) struct Checkpoint {
 #[pymethods]
 impl Checkpoint {
     #[new]
-    fn new(origin: String, size: u64, root: &[u8]) -> PyResult<Self> {
-        Ok(Self { inner: note::Checkpoint { origin, size, root: hash(root)? } })
+    fn new(origin: &str, size: u64, root: &[u8]) -> PyResult<Self> {
+        Ok(Self { inner: note::Checkpoint::new(origin, size, hash(root)?).map_err(raise)? })
     }
 
     #[getter]
@@ -232,7 +266,7 @@ pub(crate) fn open_checkpoint(note: &[u8], vkey: &str) -> PyResult<Checkpoint> {
 
 #[pyfunction]
 pub(crate) fn format_receipt(index: u64, path: Vec<PyBackedBytes>, note: &str) -> PyResult<String> {
-    Ok(receipt::format(index, &hashes(&path)?, note))
+    receipt::format(index, &hashes(&path)?, note).map_err(raise)
 }
 
 #[pyfunction]

@@ -2,35 +2,55 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString, PyTuple};
 use tallygate_core::cbor::{Item, MAX_DEPTH};
-use tallygate_core::merkle;
-use tallygate_core::statement::{self, Body, Kind};
+use tallygate_core::statement::{self, Attachment, Body, Frame, Kind};
+use tallygate_core::{Hash, merkle};
 
 use crate::error::raise;
 use crate::verify::array;
 
-/// A decoded statement.
+/// A decoded statement: its bytes, and of its content what the gateway asks for again and again. The whole content may be a dozen
+/// times as large as the bytes, so it is decoded again when it is wanted.
 #[pyclass(frozen, module = "gateway._core")]
 pub(crate) struct Statement {
     bytes: Vec<u8>,
-    inner: statement::Statement,
+    frame: Frame,
+    kind: &'static str,
+    definition: Hash,
+    packet: Option<PacketHead>,
+}
+
+/// What stands in every packet before its report, and the papers that it names.
+struct PacketHead {
+    device: u64,
+    station: u64,
+    sequence: u64,
+    report: u64,
+    attachments: Vec<Attachment>,
 }
 
 impl Statement {
-    pub(crate) fn new(bytes: Vec<u8>, inner: statement::Statement) -> Self {
-        Self { bytes, inner }
-    }
-
-    fn packet(&self) -> Option<&statement::Packet> {
-        match &self.inner.body {
-            Body::Packet(packet) => Some(packet),
-            Body::Decision(_) => None,
-        }
+    /// Keeps what is needed of a decoded statement.
+    pub(crate) fn new(bytes: &[u8], decoded: statement::Statement) -> Self {
+        let (kind, definition, packet) = match decoded.body {
+            Body::Packet(packet) => {
+                let head = PacketHead {
+                    device: packet.device,
+                    station: packet.station,
+                    sequence: packet.sequence,
+                    report: packet.report.number(),
+                    attachments: packet.attachments().to_vec(),
+                };
+                ("packet", packet.definition, Some(head))
+            }
+            Body::Decision(decision) => ("decision", decision.definition, None),
+        };
+        Self { bytes: bytes.to_vec(), frame: decoded.frame, kind, definition, packet }
     }
 
     fn payload_bytes(&self) -> &[u8] {
-        &self.bytes[self.inner.payload()]
+        &self.bytes[self.frame.payload()]
     }
 }
 
@@ -43,10 +63,7 @@ impl Statement {
 
     #[getter]
     fn kind(&self) -> &'static str {
-        match self.inner.body.kind() {
-            Kind::Packet => "packet",
-            Kind::Decision => "decision",
-        }
+        self.kind
     }
 
     #[getter]
@@ -61,7 +78,7 @@ impl Statement {
 
     #[getter]
     fn kid<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.inner.kid)
+        PyBytes::new(py, &self.frame.kid)
     }
 
     #[getter]
@@ -71,41 +88,45 @@ impl Statement {
 
     #[getter]
     fn signature<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.inner.signature)
+        PyBytes::new(py, &self.frame.signature)
     }
 
     #[getter]
     fn signed_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.inner.signed_bytes(&self.bytes))
+        PyBytes::new(py, &self.frame.signed_bytes(&self.bytes))
     }
 
     #[getter]
     fn definition<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let definition = match &self.inner.body {
-            Body::Packet(packet) => &packet.definition,
-            Body::Decision(decision) => &decision.definition,
-        };
-        PyBytes::new(py, definition)
+        PyBytes::new(py, &self.definition)
     }
 
     #[getter]
     fn device(&self) -> Option<u64> {
-        self.packet().map(|packet| packet.device)
+        self.packet.as_ref().map(|packet| packet.device)
     }
 
     #[getter]
     fn station(&self) -> Option<u64> {
-        self.packet().map(|packet| packet.station)
+        self.packet.as_ref().map(|packet| packet.station)
     }
 
     #[getter]
     fn sequence(&self) -> Option<u64> {
-        self.packet().map(|packet| packet.sequence)
+        self.packet.as_ref().map(|packet| packet.sequence)
     }
 
     #[getter]
     fn report(&self) -> Option<u64> {
-        self.packet().map(|packet| packet.report.number())
+        self.packet.as_ref().map(|packet| packet.report)
+    }
+
+    #[getter]
+    fn attachments<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u64, u64, u64, u64)> {
+        let papers = self.packet.iter().flat_map(|packet| &packet.attachments);
+        papers
+            .map(|paper| (PyBytes::new(py, &paper.sha256), paper.media, paper.size, paper.document, paper.page))
+            .collect()
     }
 
     #[getter]
@@ -114,25 +135,19 @@ impl Statement {
     }
 
     fn __repr__(&self) -> String {
-        match &self.inner.body {
-            Body::Packet(packet) => format!(
+        match &self.packet {
+            Some(packet) => format!(
                 "<Statement packet device={} station={} sequence={} report={}>",
-                packet.device,
-                packet.station,
-                packet.sequence,
-                packet.report.number()
+                packet.device, packet.station, packet.sequence, packet.report
             ),
-            Body::Decision(decision) => {
-                format!("<Statement decision number={} action={}>", decision.number, decision.action.number())
-            }
+            None => "<Statement decision>".to_owned(),
         }
     }
 }
 
 #[pyfunction]
 pub(crate) fn decode(statement: &[u8]) -> PyResult<Statement> {
-    let inner = statement::decode(statement).map_err(raise)?;
-    Ok(Statement::new(statement.to_vec(), inner))
+    Ok(Statement::new(statement, statement::decode(statement).map_err(raise)?))
 }
 
 #[pyfunction]
@@ -173,7 +188,8 @@ fn from_python(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Item> {
     if let Ok(content) = value.cast::<PyString>() {
         return Ok(Item::Text(content.to_cow()?.into_owned()));
     }
-    if value.is_instance_of::<PyInt>() {
+    // True is an int to Python and nothing to a packet.
+    if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() {
         return value.extract().map(Item::Uint);
     }
     if depth < MAX_DEPTH && (value.is_instance_of::<PyTuple>() || value.is_instance_of::<PyList>()) {

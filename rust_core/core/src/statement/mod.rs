@@ -77,20 +77,18 @@ impl Kind {
     }
 }
 
-/// A decoded statement; its own bytes stay with the caller.
+/// What stands around the payload; the statement's own bytes stay with the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub struct Frame {
     /// The first 8 bytes of SHA-256 of the signer's public key, as the statement claims.
     pub kid: [u8; KID],
-    /// What it says.
-    pub body: Body,
     /// The Ed25519 signature.
     pub signature: [u8; SIGNATURE],
     protected_end: usize,
     payload: Range<usize>,
 }
 
-impl Statement {
+impl Frame {
     /// Where the payload stands in the statement's bytes.
     pub fn payload(&self) -> Range<usize> {
         self.payload.clone()
@@ -103,6 +101,15 @@ impl Statement {
         let payload = &statement[self.protected_end + 1..self.payload.end];
         [SIGNED_PREFIX, protected, b"\x40", payload].concat()
     }
+}
+
+/// A decoded statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// What stands around the payload.
+    pub frame: Frame,
+    /// What it says.
+    pub body: Body,
 }
 
 /// The statement's id: SHA-256 of its bytes.
@@ -136,10 +143,10 @@ pub fn decode(statement: &[u8]) -> Result<Statement> {
     kid.copy_from_slice(&statement[kid_at..protected_end]);
 
     let body = read_body(kind, &mut Reader::new(statement, payload.start, payload.end))?;
-    let decoded = Statement { kid, body, signature, protected_end, payload };
+    let decoded = Statement { frame: Frame { kid, signature, protected_end, payload }, body };
     // The grammar leaves no second encoding; should it ever, one of the two readers of it is wrong and nobody may count this.
-    if decoded.body.encode() != statement[decoded.payload()] {
-        return refuse(Rule::Envelope, decoded.payload.start);
+    if decoded.body.encode() != statement[decoded.frame.payload()] {
+        return refuse(Rule::Envelope, decoded.frame.payload.start);
     }
     Ok(decoded)
 }
@@ -147,10 +154,10 @@ pub fn decode(statement: &[u8]) -> Result<Statement> {
 /// Encodes a payload given without its grammar.
 ///
 /// # Errors
-/// `statement.malformed`, offsets counted in the payload, where `content` is no packet (or decision).
+/// `statement.malformed` where a statement with this payload would be refused; offsets count in that statement.
 pub fn encode_payload(kind: Kind, content: &Item) -> Result<Vec<u8>> {
     let payload = content.encode();
-    read_body(kind, &mut Reader::new(&payload, 0, payload.len()))?;
+    decode(&assemble(kind, [0; KID], &payload))?;
     Ok(payload)
 }
 
@@ -160,18 +167,22 @@ pub fn encode_payload(kind: Kind, content: &Item) -> Result<Vec<u8>> {
 /// `statement.malformed`: the payload is not one of `kind` (offsets count in the statement), or the statement becomes too large.
 pub fn sign(kind: Kind, payload: &[u8], seed: &[u8; 32]) -> Result<Vec<u8>> {
     let key = SigningKey::from_bytes(seed);
-    let mut writer = Writer::new();
-    writer.raw(kind.frame());
-    writer.raw(&kid(&key.verifying_key().to_bytes()));
-    writer.raw(b"\xa0");
-    writer.bytes(payload);
-    writer.raw(b"\x58\x40");
-    let mut statement = writer.into_bytes();
-    statement.extend_from_slice(&[0; SIGNATURE]);
-    let signed = decode(&statement)?.signed_bytes(&statement);
+    let mut statement = assemble(kind, kid(&key.verifying_key().to_bytes()), payload);
+    let signed = decode(&statement)?.frame.signed_bytes(&statement);
     let place = statement.len() - SIGNATURE;
     statement[place..].copy_from_slice(&key.sign(&signed).to_bytes());
     Ok(statement)
+}
+
+/// A statement whose signature is still to be put in: zeros stand for it.
+fn assemble(kind: Kind, kid: [u8; KID], payload: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.raw(kind.frame());
+    writer.raw(&kid);
+    writer.raw(b"\xa0");
+    writer.bytes(payload);
+    writer.bytes(&[0; SIGNATURE]);
+    writer.into_bytes()
 }
 
 fn read_body(kind: Kind, reader: &mut Reader<'_>) -> Result<Body> {

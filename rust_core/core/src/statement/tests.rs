@@ -143,10 +143,10 @@ proptest! {
         };
         let read = decode(&statement).unwrap();
         prop_assert_eq!(&read.body, &body);
-        prop_assert_eq!(&statement[read.payload()], &payload);
+        prop_assert_eq!(&statement[read.frame.payload()], &payload);
         let public = crate::verify::public_key(&SEED);
-        prop_assert_eq!(read.kid, kid(&public));
-        prop_assert!(crate::verify::signature(&public, &read.signed_bytes(&statement), &read.signature));
+        prop_assert_eq!(read.frame.kid, kid(&public));
+        prop_assert!(crate::verify::signature(&public, &read.frame.signed_bytes(&statement), &read.frame.signature));
         prop_assert_eq!(encode_payload(body.kind(), &Item::decode(&payload).unwrap()).unwrap(), payload);
     }
 
@@ -160,7 +160,7 @@ proptest! {
         let place = place.index(statement.len());
         statement[place] = byte;
         if let Ok(read) = decode(&statement) {
-            prop_assert_eq!(read.body.encode(), &statement[read.payload()]);
+            prop_assert_eq!(read.body.encode(), &statement[read.frame.payload()]);
         }
     }
 
@@ -183,7 +183,7 @@ fn turnout() -> Vec<u8> {
 #[test]
 fn the_frame_is_frozen() {
     let good = turnout();
-    let payload_at = decode(&good).unwrap().payload().start;
+    let payload_at = decode(&good).unwrap().frame.payload().start;
     let with = |place: usize, byte: u8| {
         let mut changed = good.clone();
         changed[place] = byte;
@@ -210,11 +210,11 @@ fn the_signature_covers_type_kid_and_payload() {
     let good = turnout();
     let public = crate::verify::public_key(&SEED);
     let read = decode(&good).unwrap();
-    let kid_at = read.payload().start - 2 - 1 - 8;
-    for place in [kid_at, read.payload().start + 5] {
+    let kid_at = read.frame.payload().start - 2 - 1 - 8;
+    for place in [kid_at, read.frame.payload().start + 5] {
         let mut changed = good.clone();
         changed[place] ^= 1;
         let read = decode(&changed).unwrap();
-        assert!(!crate::verify::signature(&public, &read.signed_bytes(&changed), &read.signature));
+        assert!(!crate::verify::signature(&public, &read.frame.signed_bytes(&changed), &read.frame.signature));
     }
 }
