@@ -1,8 +1,13 @@
 """The Rust core: strict statements, signatures, the Merkle log, notes and manifests.
 
 Whatever it refuses it raises as `gateway.base.errors.CoreError` with a stable code (docs/packet.md,
-docs/log.md, docs/election-folder.md). A wrong Python type is a TypeError, an array of the wrong length a
-ValueError: those are faults of the caller, not of the input.
+docs/log.md, docs/election-folder.md); a size, index or width outside what is there is `argument.range`.
+What no bytes can hold is a fault of the caller and has no code: a wrong type is a TypeError, an integer
+below 0 or above 64 bits an OverflowError, half a surrogate pair a UnicodeEncodeError, a hash, key or seed
+of the wrong length a ValueError.
+
+Batches run on threads of their own, which a fork does not take along: a process that has used them starts
+other programs, it does not fork.
 """
 
 from collections.abc import Sequence
@@ -107,13 +112,17 @@ class Statement:
         """1 opening, 2 turnout, 3 result, 4 protocol, 5 documents."""
 
     @property
+    def attachments(self) -> list[tuple[bytes, int, int, int, int]]:
+        """(SHA-256, media, size, document, page) of each paper that a packet names; a decision names none."""
+
+    @property
     def content(self) -> _Content:
         """The payload as nested tuples of int, bytes and str, in the order of docs/packet.md."""
 
 # `statement.malformed` with rule and offset.
 def decode(statement: bytes) -> Statement: ...
 
-# The payload's bytes; `statement.malformed` (offsets in the payload) where `content` is none of that kind.
+# The payload's bytes; `statement.malformed` where a statement with it would be refused; offsets in that one.
 def encode_payload(kind: _Kind, content: _Content) -> bytes: ...
 
 # A whole statement, signed with the key of a 32 byte seed.
@@ -143,6 +152,14 @@ class Tree:
     @property
     def size(self) -> int: ...
     def append(self, leaf_hashes: Sequence[bytes]) -> None: ...
+    def append_verified(
+        self, statements: Sequence[bytes], ids: Sequence[bytes], leaf_hashes: Sequence[bytes]
+    ) -> int | None:
+        """Hash whole statements and append them if each has this id and leaf hash; on all cores, no GIL.
+
+        The place of the first that has not, counted from 0 in `statements`; nothing is appended then.
+        """
+
     def truncate(self, size: int) -> None:
         """Forget the leaves from index `size` on."""
 
@@ -166,7 +183,8 @@ def verify_consistency(
     old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]
 ) -> None: ...
 
-# (level, number, width) of each tile that a log of `new` entries has and one of `old` had not; lowest first.
+# (level, number, width) of each tile that a log of `new` entries has and one of `old` had not; lowest first;
+# `argument.range` where more than 2^28 entries lie between them.
 def tiles_between(old: int, new: int) -> list[tuple[int, int, int]]: ...
 def tile_path(level: int, number: int, width: int) -> str: ...
 def bundle_path(number: int, width: int) -> str: ...
@@ -187,11 +205,14 @@ class NoteSigner:
     @property
     def vkey(self) -> str: ...
     def sign(self, text: str) -> str:
-        """The whole note; the text must end in a line feed."""
+        """The whole note; the text must end in a line feed and have no blank line."""
+
+    def sign_checkpoint(self, size: int, root: bytes) -> str:
+        """The whole note of a log's head; its origin is the key's name."""
 
 @final
 class Checkpoint:
-    """The head of a log: name, number of entries, root."""
+    """The head of a log: name, number of entries, root; `checkpoint.malformed` for what no reader accepts."""
 
     def __new__(cls, origin: str, size: int, root: bytes) -> Checkpoint: ...
     @property
@@ -213,7 +234,7 @@ def open_note(note: bytes, vkey: str) -> str: ...
 # Also `checkpoint.malformed`, `checkpoint.origin`.
 def open_checkpoint(note: bytes, vkey: str) -> Checkpoint: ...
 
-# The receipt's text; `path` is the audit path, `note` the checkpoint's note.
+# The receipt's text; `path` is the audit path, `note` the checkpoint's note; `receipt.malformed`.
 def format_receipt(index: int, path: Sequence[bytes], note: str) -> str: ...
 
 # The entry's index and the checkpoint that covers it; also `receipt.malformed`, `receipt.proof`.

@@ -1,0 +1,122 @@
+"""What becomes of each statement of a batch, decided without a store.
+
+What lives here: duplicates in the store and inside the batch, conflicts, quotas (docs/ledger.md, "Outcomes").
+A store looks up what `unknown` and `Known` ask for and writes what `judge` calls fresh.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gateway.ledger.protocol import MAX_ROUTE, Refused, Standing, Submission
+
+# Payloads under one (device, sequence): two prove an equivocation, four leave no doubt, more would be a
+# way for one stolen key to fill the log.
+MAX_PAYLOADS: Final = 4
+
+# What follows a statement's payload is its signature: two statements of one device whose bytes before it are
+# equal have the same payload (docs/packet.md: the envelope of one key is fixed).
+SIGNATURE: Final = 64
+
+TOO_MANY_PAYLOADS: Final = Refused(
+    "limit.device",
+    f"the log already holds {MAX_PAYLOADS} different packets of this device under this sequence, which is "
+    "proof enough; the device has to be taken out of service",
+    "never",
+)
+TOO_MANY_ENTRIES: Final = Refused(
+    "limit.device",
+    "this certificate has uploaded as many new packets of this device as it may; another route (a courier) "
+    "can bring them, or the operator raises limits.entries_per_device",
+    "later",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store holds about the statements of a batch.
+
+    Attributes:
+        payloads: of each (device, sequence) the different payloads as `payload` gives them.
+        entries: how many entries each (device, route) has.
+    """
+
+    payloads: Mapping[tuple[int, int], Iterable[bytes]]
+    entries: Mapping[tuple[int, str], int]
+
+
+class Place(NamedTuple):
+    """Where a statement of the batch stands in the log."""
+
+    standing: Standing
+    entry: int
+
+
+class Verdict(NamedTuple):
+    """One answer for each statement in the batch's order, and those to append, in order, from `size` on."""
+
+    answers: list[Place | Refused]
+    fresh: list[Submission]
+
+
+def payload(statement: bytes) -> bytes:
+    """What tells one payload of a device from another."""
+    return statement[:-SIGNATURE]
+
+
+def check_route(route: str) -> None:
+    """Refuses what neither the store nor the follow socket could hold.
+
+    Raises:
+        ValueError: it is the caller's fault.
+    """
+    if not (0 < len(route) <= MAX_ROUTE and route.isascii() and route.isprintable()):
+        raise ValueError(f"not a route: {route[:80]!r}")
+
+
+def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known, size: int) -> Verdict:
+    """Gives each statement its place.
+
+    Args:
+        batch: in the order in which new statements shall stand in the log.
+        places: the index of each id of the batch that the log holds.
+        known: what the store holds about the rest.
+        size: of the log.
+
+    Raises:
+        ValueError: a route that cannot be stored.
+    """
+    found = dict(places)
+    payloads = {key: set(these) for key, these in known.payloads.items()}
+    entries = Counter(known.entries)
+    answers: list[Place | Refused] = []
+    fresh: list[Submission] = []
+    for submission in batch:
+        check_route(submission.route)
+        statement = submission.statement
+        identity = statement.id
+        index = found.get(identity)
+        if index is not None:
+            answers.append(Place("duplicate", index))
+            continue
+        standing: Standing = "accepted"
+        if statement.device is not None and statement.sequence is not None:
+            beside = payloads.setdefault((statement.device, statement.sequence), set())
+            mine = payload(statement.encoded)
+            if mine not in beside and len(beside) >= MAX_PAYLOADS:
+                answers.append(TOO_MANY_PAYLOADS)
+                continue
+            over = (statement.device, submission.route)
+            if submission.quota is not None and entries[over] >= submission.quota:
+                answers.append(TOO_MANY_ENTRIES)
+                continue
+            if beside and mine not in beside:
+                standing = "conflict"
+            beside.add(mine)
+            entries[over] += 1
+        index = size + len(fresh)
+        found[identity] = index
+        fresh.append(submission)
+        answers.append(Place(standing, index))
+    return Verdict(answers, fresh)
