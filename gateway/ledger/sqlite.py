@@ -399,8 +399,12 @@ class SqliteLedger:
             if not self._connection.in_transaction:
                 # The commit was tried, or SQLite gave up by itself: only a restart can say what is there.
                 raise self._fail("committing", error) from error
-            self._tree.truncate(size)
-            self._execute("ROLLBACK")
+            try:
+                self._execute("ROLLBACK")
+                self._tree.truncate(size)
+            except BaseException as fault:
+                # Half undone: nobody may be answered from what is uncommitted.
+                raise self._fail("undoing a batch", fault) from fault
             raise
 
     def _fail(self, doing: str, error: BaseException) -> LedgerFailedError:

@@ -171,6 +171,37 @@ def test_a_fault_that_is_not_the_disks_undoes_the_batch(
     assert lost(night, acknowledged) == 0
 
 
+class Unforgetting:
+    """A tree that cannot undo."""
+
+    def __init__(self, tree: _core.Tree) -> None:
+        self._tree = tree
+
+    def __getattr__(self, name: str) -> object:
+        if name == "truncate":
+            raise MemoryError
+        return getattr(self._tree, name)
+
+
+def test_a_failing_undo_ends_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(tmp_path)
+    ledger = night.open()
+    acknowledged: Acknowledged = {}
+    append(ledger, [packet(1, 1)], acknowledged)
+
+    def no_memory(origin: str, size: int, root: bytes) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_core, "Checkpoint", no_memory)
+        patched.setattr(ledger, "_tree", Unforgetting(ledger._tree))
+        with pytest.raises(LedgerFailedError, match="undoing"):
+            ledger.append([submit(packet(1, 2))])
+    every_call_fails(ledger)
+    ledger.close()
+    assert lost(night, acknowledged) == 0
+
+
 @pytest.mark.parametrize("size", [0, 3, 4, 5])
 def test_a_tree_that_changed_in_memory_signs_nothing(tmp_path: Path, size: int) -> None:
     night = Night(tmp_path)
