@@ -254,7 +254,7 @@ def refuse_existing(path: Path) -> None:
 
 def _absolute(path: Path) -> Path:
     """With a name and a parent, also where it is `.`; resolve() would follow a link."""
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link
 
 
 def _exists(path: Path) -> TallygateError:

@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         commands_by_name: ``module:attribute`` of each command.
     """
 
-    def __init__(self, name: str, commands_by_name: Mapping[str, str], help: str) -> None:  # noqa: A002
+    def __init__(self, name: str, commands_by_name: Mapping[str, str], help: str) -> None:  # noqa: A002 - click's word
         super().__init__(name, help=help, no_args_is_help=True)
         self._places = commands_by_name
 

@@ -6,7 +6,7 @@
 use crate::MAX_INTEGER;
 use crate::error::{Error, Result, Rule};
 
-/// The longest text in a statement, in bytes: a reason of about a page, in any script.
+/// The longest text in a statement or a table, in bytes: a reason of about a page, in any script.
 pub const MAX_TEXT: usize = 2_000;
 
 /// The deepest nesting of arrays that `Item` takes; the grammars of docs/packet.md need 6.
@@ -23,7 +23,7 @@ pub(crate) fn refuse<T>(rule: Rule, offset: usize) -> Result<T> {
 
 /// Whether `text` may stand in a statement or a table: no control characters (U+0000–001F, U+007F–009F).
 pub(crate) fn is_printable(text: &str) -> bool {
-    !text.chars().any(|character| matches!(character, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'))
+    !text.chars().any(char::is_control)
 }
 
 /// An item's place beside its value, for rules that are judged after it was read.

@@ -1,11 +1,9 @@
 //! What one canonical cell may hold: numbers, words, text, lists, hex. Each parser accepts one spelling of a value.
 
 use super::words::Words;
+use crate::cbor::{MAX_TEXT, is_printable};
 use crate::error::TableFault;
 use crate::{Hash, MAX_INTEGER};
-
-/// Bytes of UTF-8 in one text; packet.md bounds the texts of decisions alike, so any name can be quoted in one.
-pub const MAX_TEXT_BYTES: usize = 2_000;
 
 /// Voters of one station; rule H100 holds all figures to the same bound, so that sums stay below 2^53.
 pub const MAX_REGISTERED: u32 = 1_000_000;
@@ -125,11 +123,11 @@ pub(super) fn yes_no(cell: &str) -> Cell<bool> {
 
 /// Text that may be empty.
 pub(super) fn text(cell: &str) -> Cell<&str> {
-    if cell.len() > MAX_TEXT_BYTES {
-        return Err(malformed(format!("the text has {} bytes, more than {MAX_TEXT_BYTES}", cell.len())));
+    if cell.len() > MAX_TEXT {
+        return Err(malformed(format!("the text has {} bytes, more than {MAX_TEXT}", cell.len())));
     }
     // Exactly U+0000-001F and U+007F-009F: Unicode's category Cc never grows.
-    if cell.chars().any(char::is_control) {
+    if !is_printable(cell) {
         return Err(malformed(format!("\"{}\" holds a control character", shown(cell))));
     }
     Ok(cell)
@@ -239,8 +237,8 @@ mod tests {
     fn text_is_bounded_and_without_controls() {
         assert_eq!(text(""), Ok(""));
         assert_eq!(text("Бишкек\u{2028}\u{a0}"), Ok("Бишкек\u{2028}\u{a0}"));
-        assert!(text(&"a".repeat(MAX_TEXT_BYTES)).is_ok());
-        assert!(text(&"a".repeat(MAX_TEXT_BYTES + 1)).is_err());
+        assert!(text(&"a".repeat(MAX_TEXT)).is_ok());
+        assert!(text(&"a".repeat(MAX_TEXT + 1)).is_err());
         for control in ['\0', '\t', '\r', '\u{1f}', '\u{7f}', '\u{80}', '\u{9f}'] {
             assert!(text(&control.to_string()).is_err(), "{control:?}");
         }

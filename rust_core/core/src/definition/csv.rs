@@ -19,7 +19,7 @@ use super::manifest::TableEntry;
 use crate::Hash;
 use crate::error::{Error, Result, TableFault};
 
-/// Bytes of one line without its LF: 20 texts of `MAX_TEXT_BYTES` that are all quotes need 80,000, the rest is room
+/// Bytes of one line without its LF: 20 texts of `MAX_TEXT` that are all quotes need 80,000, the rest is room
 /// for lists.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 

@@ -123,7 +123,7 @@ impl<'a> Field<'a> {
         match self.value {
             Value::Str(text) if cells::text(text).is_ok() && holds(text) => Ok(text.clone()),
             _ => {
-                self.wants(format_args!("{what}, at most {} bytes, without control characters", cells::MAX_TEXT_BYTES))
+                self.wants(format_args!("{what}, at most {} bytes, without control characters", crate::cbor::MAX_TEXT))
             }
         }
     }

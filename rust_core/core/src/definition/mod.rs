@@ -25,7 +25,7 @@ mod testing;
 mod words;
 
 pub use areas::{Area, MAX_AREA_DEPTH};
-pub use cells::{MAX_REGISTERED, MAX_TEXT_BYTES, MAX_TOLERANCE, WHOLE};
+pub use cells::{MAX_REGISTERED, MAX_TOLERANCE, WHOLE};
 pub use contests::{Choice, Contest, MAX_MARKS, MAX_SEATS, Share};
 pub use csv::{MAX_LINE_BYTES, MAX_TABLE_BYTES};
 pub use election::Definition;
