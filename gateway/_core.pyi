@@ -1,7 +1,8 @@
 """The Rust core: strict statements, signatures, the Merkle log, notes and manifests.
 
 Whatever it refuses it raises as `gateway.base.errors.CoreError` with a stable code (docs/packet.md,
-docs/log.md, docs/election-folder.md); a size, index or width outside what is there is `argument.range`.
+docs/log.md, docs/election-folder.md, docs/box-port.md); a size, index or width outside what is there, or a
+call out of its turn, is `argument.range`.
 What no bytes can hold is a fault of the caller and has no code: a wrong type is a TypeError, an integer
 below 0 or above 64 bits an OverflowError, half a surrogate pair a UnicodeEncodeError, a hash, key or seed
 of the wrong length a ValueError.
@@ -18,6 +19,7 @@ from gateway.base.errors import CoreError
 
 __all__ = [
     "Area",
+    "Authority",
     "Check",
     "Checkpoint",
     "Choice",
@@ -28,9 +30,14 @@ __all__ = [
     "Figure",
     "Information",
     "NoteSigner",
+    "Peer",
+    "Request",
     "Roster",
     "Statement",
     "Station",
+    "Tally",
+    "TlsConfig",
+    "TlsConnection",
     "Tree",
     "__version__",
     "bundle_path",
@@ -65,6 +72,7 @@ _Content: TypeAlias = tuple["int | bytes | str | _Content", ...]
 _Json: TypeAlias = "int | str | Sequence[_Json] | dict[str, _Json] | None"
 _Kind: TypeAlias = Literal["packet", "decision"]
 _Base: TypeAlias = Literal["valid", "votes", "in_box", "registered"]
+_Standing: TypeAlias = Literal["pending", "in effect", "undone", "void", "unjudged"]
 
 # Canonical JSON (RFC 8785); an integer outside 0 … 2^53−1 is `json.malformed`.
 def canonical_json(value: _Json) -> bytes: ...
@@ -403,6 +411,12 @@ class Definition:
     @property
     def station_count(self) -> int: ...
     def area(self, number: int) -> Area | None: ...
+    def stations_in(self, area: int) -> int | None:
+        """How many stations the area holds, right below it or further down."""
+
+    def holds(self, area: int, station: int) -> bool:
+        """Whether the area holds the station, right below it or further down."""
+
     def contest(self, number: int) -> Contest | None: ...
     def choices(self, contest: int) -> list[Choice]:
         """The choices of a contest in ascending number, which is the order of votes in a packet."""
@@ -481,3 +495,313 @@ class Information:
 def check_statements(
     statements: Sequence[bytes], definition: Definition, roster: Roster
 ) -> list[Statement | CoreError]: ...
+
+# --- The commission (docs/packet.md, "Decisions") ---
+
+@final
+class Authority:
+    """Which decisions of a log are taken, void and in effect. Safe to share between threads.
+
+    Made for the roster that decision 1 names; fed with the decisions of the log in the log's order. Stations,
+    contests and areas by number; a source is 1 (machine) or 2 (protocol).
+    """
+
+    def __new__(cls, definition: Definition, roster: Roster) -> Authority: ...
+    def offer(self, roster: Roster) -> None:
+        """A roster of this definition that a decision 9 may name; offer it before that one is applied."""
+
+    def offer_unusable(self, sha256: bytes) -> None:
+        """The hash of a roster.json that is whole, and that `Roster.load` refuses for what it says.
+
+        That is `manifest.malformed`, `manifest.definition`, `table.malformed` and `table.reference`: a
+        decision 9 that names it is void. `manifest.missing`, `table.missing` and `table.changed` say nothing
+        about the roster.
+        """
+
+    def apply(
+        self,
+        index: int,
+        statement: Statement,
+        choosable: Sequence[tuple[int, int, int, bytes, bytes]] | None = None,
+    ) -> bool:
+        """Take the log's entry; whether anything in effect has changed. A packet changes nothing here.
+
+        `choosable`: (station, contest, source, statement id, definition that it names) of the packets logged
+        before that an action 5 may choose (docs/tally.md). It changes counts: without it `ruling` is not
+        right, and everything else is. `argument.range` where the index is not above the decision's before.
+        """
+
+    def taken(self, number: int) -> tuple[bytes, int, _Standing] | None:
+        """SHA-256 of the payload that was taken under this number, the entry's index, and how it stands."""
+
+    def standing(self, statement: Statement) -> _Standing | None:
+        """How a decision's payload stands, signed by however many; None: a packet."""
+
+    @property
+    def open(self) -> bool:
+        """Whether decision 1 is in effect."""
+
+    @property
+    def roster(self) -> Roster:
+        """Who may speak: the roster that took effect last, undone or not (docs/packet.md, "Rosters")."""
+
+    @property
+    def assignments(self) -> Roster:
+        """Who stands where, as far as no decision 3 says otherwise: the newest roster in effect."""
+
+    @property
+    def missing_rosters(self) -> list[bytes]:
+        """Hashes that taken decisions name and nobody has offered; they are judged as not yet in effect.
+
+        Once one is there, make a new Authority, offer it, and apply the log's decisions again.
+        """
+
+    @property
+    def paused(self) -> bool:
+        """Whether the commission has paused publication."""
+
+    def closes_at(self, station: int) -> int | None:
+        """The station's closing time now, ms; None: there is no such station."""
+
+    def stations(self, device: int) -> list[int]:
+        """The stations that the device is assigned to now, ascending."""
+
+    def reassigned(self, station: int) -> list[tuple[int, bool]]:
+        """The devices of which a decision 3 in effect says whether they are assigned to the station."""
+
+    def revoked_at(self, device: int) -> int | None:
+        """The entry of the earliest revocation in effect; the device's packets above it do not belong."""
+
+    def is_cancelled(self, station: int) -> bool: ...
+    def accepts(self, definition: bytes) -> bool:
+        """Whether packets that name this definition are read: ours, or one of a decision 10 in effect."""
+
+    def ruling(self, station: int, contest: int, source: int) -> Literal["annulled"] | bytes | None:
+        """Whether the count is annulled, or the id of the packet that counts alone."""
+
+    def status(self, source: int) -> int | None:
+        """The status word, 0 … 5, if one is set."""
+
+    def about_station(self, station: int) -> list[int]:
+        """Numbers of the actions 3, 4, 5, 11 and 12 in effect that name the station or all, ascending."""
+
+# --- The box port (docs/box-port.md) ---
+
+_State: TypeAlias = Literal["more", "request", "body", "closed", "failed"]
+
+@final
+class Peer:
+    """Who the client's certificate says it is (docs/keys.md)."""
+
+    @property
+    def role(self) -> Literal["box", "terminal", "desk", "courier", "commission"]: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def serial(self) -> bytes:
+        """The certificate's serial number, big-endian without leading zeros."""
+
+    @property
+    def not_after(self) -> int:
+        """The certificate's last moment, ms: the handshake has judged it, an open connection outlives it."""
+
+@final
+class Request:
+    """The head of one request that keeps to HTTP/1.1 as strictly as the port wants it, and a short body."""
+
+    @property
+    def method(self) -> Literal["GET", "POST", "PUT"]: ...
+    @property
+    def path(self) -> str:
+        """The target as it was sent: origin form, with its query if there is one; visible ASCII."""
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type as it was sent, with its parameters; visible ASCII and spaces."""
+
+    @property
+    def content_length(self) -> int | None:
+        """In bytes; never None for POST and PUT."""
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole body; None: longer than `max_body`, refuse it or take it in parts (`accept_body`)."""
+
+    @property
+    def keep_alive(self) -> bool:
+        """False: the client has said `Connection: close`."""
+
+@final
+class TlsConfig:
+    """Certificate, key, CA and CRL of a box port, checked when it is made; a reload makes a new one.
+
+    Everything is PEM. The server's certificate must be the CA's, for a server, good now and not revoked.
+    Raises `tls.certificate`, `tls.key`, `tls.ca`, `tls.crl`, each with the `file` that is to blame, by the
+    name that it has in a night folder. The GIL is free meanwhile.
+
+    Args:
+        certificate: the server's, and those behind it.
+        key: its private key, Ed25519 or P-256, PKCS #8.
+        ca: the election CA alone.
+        crl: its revocation list; one past its date is taken, one of a time to come is not.
+        election: the id that every client certificate must name.
+        crl_stale: whether a CRL past its date keeps its serials in force, or refuses everybody until there is
+            a fresh one; judged in each handshake.
+        now: ms; dates are judged by this machine's clock, corrected by what it differs from `now`.
+    """
+
+    def __new__(
+        cls,
+        *,
+        certificate: bytes,
+        key: bytes,
+        ca: bytes,
+        crl: bytes,
+        election: str,
+        crl_stale: Literal["keep", "refuse"],
+        now: int,
+    ) -> TlsConfig: ...
+    @property
+    def ca(self) -> bytes:
+        """The CA's certificate, DER."""
+
+    @property
+    def certificate_not_after(self) -> int:
+        """The last moment of the server's certificate, ms."""
+
+    @property
+    def ca_not_after(self) -> int:
+        """The last moment of the CA, ms."""
+
+    @property
+    def crl_number(self) -> bytes:
+        """The CRL's number, big-endian without leading zeros; it grows with each CRL that a CA makes."""
+
+    @property
+    def crl_next_update(self) -> int:
+        """Until when the CRL is fresh, ms."""
+
+    def is_revoked(self, serial: bytes) -> bool:
+        """Whether the certificate with this serial number (`Peer.serial`) is on the CRL."""
+
+@final
+class TlsConnection:
+    """One connection, sans I/O: bytes in, bytes out. Used by one task.
+
+    ::
+
+        state, out = connection.feed(received)      # send `out`, in every state
+        more     -> receive, feed
+        request  -> request(); send respond(...); feed(b"")
+                    (or, where `body` is None: send accept_body(); feed(b""))
+        body     -> body(); feed(b""); after the last part send respond(...); feed(b"")
+        closed   -> close the socket
+        failed   -> close the socket; `failure`
+
+    Bytes are fed in state `more` only (else `argument.range`): after an answer or a part feed nothing first,
+    for what was received before may hold the next. What is held is bounded by what was received at once, a
+    body of `max_body` or a part of 64 KiB, and a head of 8 KiB; 16 KiB before the handshake is complete.
+    """
+
+    def __new__(cls, config: TlsConfig, *, max_body: int) -> TlsConnection: ...
+    def feed(self, data: bytes) -> tuple[_State, bytes]:
+        """Take what was received (b"": nothing new, go on with what has arrived already).
+
+        Send the bytes in every state: on `failed` they carry the alert, on `closed` our close_notify.
+        A body of up to `max_body` is asked for with 100 Continue where the client waits for that.
+        """
+
+    def eof(self) -> tuple[_State, bytes]:
+        """The peer's FIN, in state `more`: `closed` between requests, `failed` if something was cut off."""
+
+    @property
+    def peer(self) -> Peer | None:
+        """Once the handshake is complete; always the same object."""
+
+    @property
+    def failure(self) -> Literal["expired", "revoked", "unknown_ca", "no_certificate", "protocol"] | None: ...
+    @property
+    def failure_detail(self) -> str | None:
+        """The same in the TLS library's words, for a log; it may quote what the peer has sent."""
+
+    def request(self) -> Request:
+        """The request; what HTTP itself refuses is raised: answer it, with `close`.
+
+        Raises `request.malformed` and `request.too_large` with an offset from the request's start,
+        `request.length_required` (none, or chunked), `request.method` (neither GET, POST nor PUT).
+        """
+
+    def accept_body(self) -> bytes:
+        """The body is wanted in parts: send what this returns (100 Continue, or nothing), feed nothing."""
+
+    def body(self) -> tuple[bytes, bool]:
+        """The part that has arrived, at most 64 KiB, and whether it was the last."""
+
+    def respond(self, head: bytes, body: bytes, close: bool) -> bytes:
+        """The bytes of a whole answer, as given, with close_notify behind it if `close`.
+
+        So it is too where the request was refused or its body not taken to the end: nobody could tell where
+        the next begins. Nothing where the connection has ended, or the handshake is not complete.
+        """
+
+    def close(self) -> bytes:
+        """The close_notify of a connection that ends without an answer (a deadline)."""
+
+# --- The tally (docs/tally.md) ---
+
+@final
+class Tally:
+    """What counts, folded from a log's prefix. Safe to share between threads; the GIL is free meanwhile.
+
+    Made for the roster that decision 1 names. The same prefix gives the same bytes, however it is cut into
+    calls. After `server.fault` (an integer beyond 2^53−1, or a fault of the core) every method answers that.
+    """
+
+    def __new__(cls, definition: Definition, roster: Roster) -> Tally: ...
+    def offer(self, roster: Roster) -> None:
+        """A roster of this definition that a decision 9 may name."""
+
+    def offer_unusable(self, sha256: bytes) -> None:
+        """The hash of a roster.json that is whole and no roster (`Authority.offer_unusable`)."""
+
+    def apply(self, first: int, statements: Sequence[bytes]) -> int:
+        """Take the log's next entries; how many were taken.
+
+        Fewer than given: the next one completes a decision that names one of `missing_rosters`, and nothing
+        behind it is known. Offer that, and apply the rest again.
+
+        Args:
+            first: index of the first of them; `argument.range` where it is not `size`.
+            statements: those that `check_statements` has accepted; the bytes are decoded here, signatures
+                are not looked at. At the first that is none `statement.malformed` is raised; those before
+                it are taken.
+        """
+
+    @property
+    def size(self) -> int:
+        """How many entries are taken: the index of the next one."""
+
+    @property
+    def missing_rosters(self) -> list[bytes]:
+        """Hashes of the rosters that the next entry waits for."""
+
+    def changed_stations(self) -> list[int]:
+        """The stations whose objects have changed since this was called last, ascending."""
+
+    def version(self, station: int) -> int | None:
+        """The version of the station's object; None: there is no such station, or no object yet."""
+
+    def station(self, number: int) -> bytes | None:
+        """The station's object; None as for `version`."""
+
+    def area(self, number: int) -> bytes:
+        """The area's object; those below it that have changed are made for their hashes.
+
+        `argument.range`, as for the next two: there is no such area.
+        """
+
+    def results(self, area: int) -> bytes:
+        """Canonical JSON of `results`: shares and turnout of each contest and source."""
+
+    def progress(self, area: int) -> bytes:
+        """Canonical JSON of `progress`: how many stations are in which state."""

@@ -4,8 +4,10 @@ They are good inputs of every kind, made by the gateway's core, so that a run of
 accepted and mutates it. Inputs that libFuzzer has found stay beside them.
 """
 
+import contextlib
 import hashlib
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,7 @@ def main() -> None:
     """Write all seeds; the names are those of the contents, so that a second run adds nothing."""
     for target, inputs in {
         "definition": _definition(),
+        "http_head": (b"\x07" + request for request in _requests()),
         "item": _payloads(b""),
         "json": (content for _, content in _manifests()),
         "note": _notes(),
@@ -43,6 +46,7 @@ def main() -> None:
         "receipt": _receipts(),
         "statement": (_core.sign(kind, content, _SEED) for kind, content in every_kind()),
         "tile": _tiles(),
+        "tls_feed": _connections(),
         "vkey": _keys(),
     }.items():
         folder = _CORPUS / target
@@ -127,6 +131,39 @@ def _proofs() -> Iterator[bytes]:
         first = bytes([0, 0, 0, kind * 0x55])
         for numbers in (b"\xff\x03\x07\x01", b"\x00\x02\xff\x00", b"\x06\x04\x00\x00"):
             yield first + numbers + hashlib.sha256(numbers).digest() * 4
+
+
+def _requests() -> Iterator[bytes]:
+    """Good ones, and those that two readers could read in two ways."""
+    head = b"POST /v1/statements HTTP/1.1\r\nHost: a:8443\r\n"
+    yield b"GET /v1/self HTTP/1.1\r\nHost: [::1]:8443\r\nConnection: close\r\n\r\n" * 2
+    yield head + b"Content-Type: application/cose\r\nContent-Length: 5\r\n\r\nhello"
+    yield head + b"Expect: 100-continue\r\nContent-Length: 500\r\n\r\n" + b"x" * 500
+    for line in (
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked",
+        b"Content-Length : 5",
+        b"X: a\r\n Content-Length: 5",
+        b"Content-Length: 5\nX: a",
+        b"Upgrade: h2c",
+    ):
+        yield head + line + b"\r\n\r\nhello"
+
+
+def _connections() -> Iterator[bytes]:
+    """A client's first flight, and requests of one that is let in, each behind the target's two bytes."""
+    outgoing = ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+    for step in (1, 255):
+        yield bytes([0, step]) + hello
+        for mode in (1, 3):
+            for request in _requests():
+                yield bytes([mode, step]) + request
 
 
 if __name__ == "__main__":

@@ -56,6 +56,24 @@ pub enum Error {
         /// A sentence for people.
         detail: String,
     },
+    /// Certificate, key, CA or CRL of the box port.
+    #[error("{detail}")]
+    Tls {
+        /// Which of the four is to blame; it decides the code.
+        fault: TlsFault,
+        /// A sentence for people.
+        detail: String,
+    },
+    /// A request on the box port that HTTP itself refuses.
+    #[error("{detail}")]
+    Request {
+        /// What kind of fault it is; it decides the code.
+        fault: RequestFault,
+        /// Byte offset from the start of the request, where one is to blame.
+        offset: Option<usize>,
+        /// A sentence for people.
+        detail: &'static str,
+    },
     /// A value that canonical JSON of this project cannot hold.
     #[error("{0}")]
     Json(&'static str),
@@ -77,6 +95,8 @@ impl Error {
             Self::Log { fault, .. } => fault.code(),
             Self::Manifest { fault, .. } => fault.code(),
             Self::Table { fault, .. } => fault.code(),
+            Self::Tls { fault, .. } => fault.code(),
+            Self::Request { fault, .. } => fault.code(),
             Self::Json(_) => "json.malformed",
             Self::Fault => "server.fault",
             Self::Argument(_) => "argument.range",
@@ -257,6 +277,64 @@ impl TableFault {
             Self::Changed => "table.changed",
             Self::Malformed => "table.malformed",
             Self::Reference => "table.reference",
+        }
+    }
+}
+
+/// Files of the box port's TLS (docs/keys.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// The server's certificate and its chain.
+    Certificate,
+    /// The server's private key.
+    Key,
+    /// The election CA.
+    Ca,
+    /// The revocation list.
+    Crl,
+}
+
+impl TlsFault {
+    /// The name that the file has in a night folder.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Certificate => "server.pem",
+            Self::Key => "server.key",
+            Self::Ca => "ca.pem",
+            Self::Crl => "crl.pem",
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Certificate => "tls.certificate",
+            Self::Key => "tls.key",
+            Self::Ca => "tls.ca",
+            Self::Crl => "tls.crl",
+        }
+    }
+}
+
+/// Faults of a request as HTTP (docs/box-port.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestFault {
+    /// Not HTTP/1.1 as strictly as the box port reads it.
+    Malformed,
+    /// A body whose length is not said beforehand.
+    LengthRequired,
+    /// A head beyond its bounds.
+    TooLarge,
+    /// A method that is never answered here.
+    Method,
+}
+
+impl RequestFault {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "request.malformed",
+            Self::LengthRequired => "request.length_required",
+            Self::TooLarge => "request.too_large",
+            Self::Method => "request.method",
         }
     }
 }

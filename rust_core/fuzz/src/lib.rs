@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod cells;
+mod door;
 mod folder;
 mod tables;
 
 pub use cells::mutate;
+pub use door::{Client, MAX_BODY, connection};
 pub use folder::{FILES, Folder, Loaded, original};
 pub use tables::rewrite;
 

@@ -153,7 +153,7 @@ pub(crate) struct Check {
 /// What decides how votes count, frozen.
 #[pyclass(frozen, module = "gateway._core")]
 pub(crate) struct Definition {
-    inner: Arc<core::Definition>,
+    pub(crate) inner: Arc<core::Definition>,
 }
 
 #[pymethods]
@@ -266,6 +266,14 @@ impl Definition {
         self.inner.area(number).map(Area::from)
     }
 
+    fn stations_in(&self, area: u64) -> Option<u32> {
+        self.inner.stations_in(area)
+    }
+
+    fn holds(&self, area: u64, station: u64) -> bool {
+        self.inner.holds(area, station)
+    }
+
     fn contest(&self, number: u64) -> Option<Contest> {
         self.inner.contest(number).map(Contest::from)
     }
@@ -309,7 +317,7 @@ pub(crate) struct Courier {
 /// Who may speak.
 #[pyclass(frozen, module = "gateway._core")]
 pub(crate) struct Roster {
-    inner: Arc<core::Roster>,
+    pub(crate) inner: Arc<core::Roster>,
 }
 
 #[pymethods]

@@ -15,6 +15,8 @@ pub(crate) fn raise(error: Error) -> PyErr {
         Error::Statement { rule: broken, offset } => (rule, place) = (Some(broken.word()), Some(offset)),
         Error::Manifest { file: name, .. } => file = Some(name.to_owned()),
         Error::Table { file: name, line, column, .. } => (file, row, field) = (Some(name), line, column),
+        Error::Tls { fault, .. } => file = Some(fault.file().to_owned()),
+        Error::Request { offset, .. } => place = offset,
         Error::UnknownSigner(_)
         | Error::Signature
         | Error::Log { .. }

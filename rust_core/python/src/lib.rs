@@ -5,20 +5,27 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::needless_pass_by_value, reason = "what comes from Python arrives as values")]
 
+mod authority;
+mod boxport;
 mod definition;
 mod error;
 mod json;
 mod log;
 mod statement;
+mod tally;
 mod verify;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
-    use super::{PyResult, definition, json, log, statement, verify};
+    use super::{PyResult, authority, boxport, definition, json, log, statement, tally, verify};
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use authority::Authority;
+    #[pymodule_export]
+    use boxport::{Peer, Request, TlsConfig, TlsConnection};
     #[pymodule_export]
     use definition::{
         Area, Check, Choice, Contest, Courier, Definition, Device, Figure, Information, Roster, Station,
@@ -34,6 +41,8 @@ mod _core {
     };
     #[pymodule_export]
     use statement::{Statement, decode, encode_payload, sign};
+    #[pymodule_export]
+    use tally::Tally;
     #[pymodule_export]
     use verify::{enrollable, public_key, verify_signature, verify_signatures};
 

@@ -49,6 +49,15 @@ impl Statement {
         Self { bytes: bytes.to_vec(), frame: decoded.frame, kind, definition, packet }
     }
 
+    /// The statement whole, of which this keeps only a part.
+    pub(crate) fn decoded(&self) -> tallygate_core::Result<statement::Statement> {
+        statement::decode(&self.bytes)
+    }
+
+    pub(crate) fn is_decision(&self) -> bool {
+        self.packet.is_none()
+    }
+
     fn payload_bytes(&self) -> &[u8] {
         &self.bytes[self.frame.payload()]
     }

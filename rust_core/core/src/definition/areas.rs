@@ -124,6 +124,11 @@ impl Areas {
         self.parents.get(index).filter(|&&parent| parent != NONE).map(|&parent| parent as usize)
     }
 
+    /// The area with this index and those that hold it, the root last.
+    pub(super) fn upwards(&self, index: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(index), |&index| self.parent(index))
+    }
+
     pub(super) fn children(&self, index: usize) -> &[u32] {
         self.children.row(index)
     }
@@ -182,6 +187,7 @@ fn children(parents: &[u32]) -> Cell<Lists<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::Station;
     use crate::definition::testing::{Sample, malformed, unknown};
 
     fn with(line: usize, column: &str, cell: &str) -> Sample {
@@ -216,6 +222,27 @@ mod tests {
         assert_eq!(definition.areas().map(|area| area.number).collect::<Vec<_>>(), [1, 2, 3, 5, 8]);
         assert!(definition.area(4).is_none() && definition.area_at(5).is_none());
         assert_eq!(definition.ancestors(9).count() + definition.children(9).count(), 0);
+    }
+
+    #[test]
+    fn an_area_holds_the_stations_below_it() {
+        let definition = Sample::definition().load_definition().unwrap();
+        for area in definition.areas() {
+            let below = |station: &Station<'_>| {
+                station.area == area.number
+                    || definition.ancestors(station.area_index).any(|above| above.number == area.number)
+            };
+            let held: Vec<u64> = definition.stations().filter(below).map(|station| station.number).collect();
+            assert_eq!(definition.stations_in(area.number), Some(u32::try_from(held.len()).unwrap()));
+            for station in definition.stations() {
+                let holds = definition.holds(area.number, station.number);
+                assert_eq!(holds, held.contains(&station.number), "{} {}", area.number, station.number);
+            }
+            assert!(!definition.holds(area.number, 12));
+        }
+        assert_eq!(definition.stations_in(1), u32::try_from(definition.station_count()).ok());
+        assert_eq!(definition.stations_in(4), None);
+        assert!(!definition.holds(4, 10));
     }
 
     #[test]

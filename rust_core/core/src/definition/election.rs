@@ -25,6 +25,8 @@ pub struct Definition {
     pub(super) areas: Areas,
     pub(super) contests: Contests,
     pub(super) stations: Stations,
+    /// By the areas' index: the stations below each.
+    stations_in: Vec<u32>,
 }
 
 impl Definition {
@@ -51,7 +53,8 @@ impl Definition {
         let stations = Stations::load(folder, station_entry, &areas, &contests)?;
         let figures = national::load_figures(folder, figure_entry)?;
         let checks = national::load_checks(folder, check_entry, &figures)?;
-        Ok(Self { hash, election, figures, checks, areas, contests, stations })
+        let stations_in = stations.count_by_area(&areas);
+        Ok(Self { hash, election, figures, checks, areas, contests, stations, stations_in })
     }
 
     /// The commission's public keys; a member's id is the place of its key, from 1.
@@ -81,13 +84,23 @@ impl Definition {
 
     /// The areas that hold the area with this index: its parent first, the root last.
     pub fn ancestors(&self, index: usize) -> impl Iterator<Item = Area<'_>> {
-        std::iter::successors(self.areas.parent(index), |&index| self.areas.parent(index))
-            .filter_map(|index| self.areas.get(index))
+        self.areas.upwards(index).skip(1).filter_map(|index| self.areas.get(index))
     }
 
     /// The areas right below the area with this index, by number.
     pub fn children(&self, index: usize) -> impl ExactSizeIterator<Item = usize> {
         self.areas.children(index).iter().map(|&child| child as usize)
+    }
+
+    /// How many stations the area with this number holds, right below it or further down.
+    pub fn stations_in(&self, area: u64) -> Option<u32> {
+        self.stations_in.get(self.areas.find(area)?).copied()
+    }
+
+    /// Whether the area with this number holds the station, right below it or further down.
+    pub fn holds(&self, area: u64, station: u64) -> bool {
+        let (Some(area), Some(station)) = (self.areas.find(area), self.station(station)) else { return false };
+        self.areas.upwards(station.area_index).any(|index| index == area)
     }
 
     /// The contest with this number.
@@ -108,6 +121,11 @@ impl Definition {
     /// The station with this number.
     pub fn station(&self, number: u64) -> Option<Station<'_>> {
         self.station_at(self.stations.find(number)?)
+    }
+
+    /// The index of the station with this number, where nothing else of it is wanted.
+    pub fn station_index(&self, number: u64) -> Option<usize> {
+        self.stations.find(number)
     }
 
     /// The station with this index.

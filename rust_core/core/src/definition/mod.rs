@@ -21,7 +21,7 @@ mod national;
 mod roster;
 mod stations;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod words;
 
 pub use areas::{Area, MAX_AREA_DEPTH};

@@ -110,6 +110,19 @@ impl Stations {
         self.numbers.find(number)
     }
 
+    /// How many stations each area holds, right below it or further down, by the area's index.
+    pub(super) fn count_by_area(&self, areas: &Areas) -> Vec<u32> {
+        let mut counts = vec![0_u32; areas.len()];
+        for &area in &self.areas {
+            for index in areas.upwards(area as usize) {
+                if let Some(count) = counts.get_mut(index) {
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+        counts
+    }
+
     pub(super) fn get<'a>(&'a self, index: usize, areas: &Areas) -> Option<Station<'a>> {
         let mut texts = self.texts.row(index);
         let area_index = *self.areas.get(index)? as usize;

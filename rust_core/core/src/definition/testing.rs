@@ -12,13 +12,13 @@ use super::{Definition, Information, Roster};
 use crate::error::{Error, Result};
 
 /// Where an error is, for comparison: code, line, column.
-pub(super) type Verdict = (&'static str, Option<u64>, Option<&'static str>);
+pub(crate) type Verdict = (&'static str, Option<u64>, Option<&'static str>);
 
 /// A folder that goes away with its value.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("tallygate-core-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -26,7 +26,7 @@ impl Scratch {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -39,7 +39,7 @@ impl Drop for Scratch {
 }
 
 /// The one canonical spelling of these rows.
-pub(super) fn canonical<R: AsRef<[S]>, S: AsRef<str>>(rows: &[R]) -> Vec<u8> {
+pub(crate) fn canonical<R: AsRef<[S]>, S: AsRef<str>>(rows: &[R]) -> Vec<u8> {
     let mut out = String::new();
     for row in rows {
         for (place, cell) in row.as_ref().iter().map(AsRef::as_ref).enumerate() {
@@ -53,13 +53,13 @@ pub(super) fn canonical<R: AsRef<[S]>, S: AsRef<str>>(rows: &[R]) -> Vec<u8> {
 }
 
 /// The public key of the device or commission member with this number, in hexadecimal.
-pub(super) fn key(number: u8) -> String {
+pub(crate) fn key(number: u8) -> String {
     hex::encode(SigningKey::from_bytes(&[number; 32]).verifying_key().to_bytes())
 }
 
 /// A manifest and its tables before they are written.
 #[derive(Clone)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     file: &'static str,
     manifest: String,
     tables: Vec<(&'static str, Vec<Vec<String>>)>,
@@ -81,7 +81,7 @@ impl Sample {
         Self { file, manifest: manifest.replace('\n', ""), tables }
     }
 
-    pub(super) fn definition() -> Self {
+    pub(crate) fn definition() -> Self {
         let manifest = r#"{"closes_at":2000,"commission":{"keys":["@201@","@202@","@203@"],"quorum":2},
 "format":"tallygate-definition/1","headline":"machine","id":"toolia-2031","languages":["ky","ru"],"mode":"live","opens_at":1000,
 "publish_at":null,"rules":{"h104":"soft","h104_tolerance":1,"required":[9,11,13,100],"required_voters":[],"s201_tolerance":2,
@@ -140,7 +140,7 @@ impl Sample {
         )
     }
 
-    pub(super) fn roster() -> Self {
+    pub(crate) fn roster() -> Self {
         let devices = format!(
             "device|kind|stations|area|key|serial
              1|box|10||{}|SN-1
@@ -160,7 +160,7 @@ impl Sample {
         )
     }
 
-    pub(super) fn information() -> Self {
+    pub(crate) fn information() -> Self {
         let manifest = r#"{"definition":"@definition@","format":"tallygate-information/1",
 "media":{"bekova.jpg":{"sha256":"@sha256@","size":5,"type":"image/jpeg"}},
 "site":{"contact":"a@toolia.example","notice":"","voter_check_url":""},"tables":@tables@}"#;
@@ -191,7 +191,7 @@ impl Sample {
     }
 
     /// The same with another cell; lines count from 1, the header.
-    pub(super) fn with(mut self, table: &str, line: usize, column: &str, cell: &str) -> Self {
+    pub(crate) fn with(mut self, table: &str, line: usize, column: &str, cell: &str) -> Self {
         let rows = self.rows(table);
         let place = rows[0].iter().position(|name| name == column).unwrap();
         rows[line - 1][place] = cell.to_owned();
@@ -199,13 +199,13 @@ impl Sample {
     }
 
     /// The same with other rows.
-    pub(super) fn edit(mut self, table: &str, edit: impl FnOnce(&mut Vec<Vec<String>>)) -> Self {
+    pub(crate) fn edit(mut self, table: &str, edit: impl FnOnce(&mut Vec<Vec<String>>)) -> Self {
         edit(self.rows(table));
         self
     }
 
     /// The same with another manifest; what is replaced must be there.
-    pub(super) fn manifest(mut self, old: &str, new: &str) -> Self {
+    pub(crate) fn manifest(mut self, old: &str, new: &str) -> Self {
         assert!(self.manifest.contains(old), "{old}");
         self.manifest = self.manifest.replace(old, new);
         self
@@ -217,7 +217,7 @@ impl Sample {
     }
 
     /// Writes manifest and tables; `definition` is the hash that the manifest names.
-    pub(super) fn write(&self, folder: &Path, definition: &crate::Hash) {
+    pub(crate) fn write(&self, folder: &Path, definition: &crate::Hash) {
         let mut entries: Vec<String> = self
             .tables
             .iter()
@@ -236,26 +236,26 @@ impl Sample {
         fs::write(folder.join(self.file), manifest).unwrap();
     }
 
-    pub(super) fn load_definition(&self) -> Result<Definition> {
+    pub(crate) fn load_definition(&self) -> Result<Definition> {
         let folder = Scratch::new();
         self.write(folder.path(), &[0; 32]);
         Definition::load(folder.path())
     }
 
-    pub(super) fn load_roster(&self, definition: &Definition) -> Result<Roster> {
+    pub(crate) fn load_roster(&self, definition: &Definition) -> Result<Roster> {
         let folder = Scratch::new();
         self.write(folder.path(), &definition.hash);
         Roster::load(folder.path(), definition)
     }
 
-    pub(super) fn load_information(&self, definition: &Definition) -> Result<Information> {
+    pub(crate) fn load_information(&self, definition: &Definition) -> Result<Information> {
         let folder = Scratch::new();
         self.write(folder.path(), &definition.hash);
         Information::load(folder.path(), definition)
     }
 
     /// How the reader of this kind of manifest refuses it.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let definition = Self::definition();
         match self.file {
             "election.json" => verdict(self.load_definition()),
@@ -266,7 +266,7 @@ impl Sample {
 }
 
 /// Code and place of a refusal.
-pub(super) fn verdict<T>(result: Result<T>) -> Verdict {
+pub(crate) fn verdict<T>(result: Result<T>) -> Verdict {
     let error = result.err().expect("must be refused");
     match &error {
         Error::Table { line, column, .. } => (error.code(), *line, *column),
@@ -275,11 +275,11 @@ pub(super) fn verdict<T>(result: Result<T>) -> Verdict {
 }
 
 /// The verdict that a cell breaks its column's form.
-pub(super) fn malformed(line: u64, column: &'static str) -> Verdict {
+pub(crate) fn malformed(line: u64, column: &'static str) -> Verdict {
     ("table.malformed", Some(line), Some(column))
 }
 
 /// The verdict that a cell names an unknown thing.
-pub(super) fn unknown(line: u64, column: &'static str) -> Verdict {
+pub(crate) fn unknown(line: u64, column: &'static str) -> Verdict {
     ("table.reference", Some(line), Some(column))
 }

@@ -33,7 +33,7 @@ pub struct Reason {
 }
 
 /// Which count of a station.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The boxes' results.
     Machine,

@@ -57,6 +57,11 @@ impl Body {
         }
         writer.into_bytes()
     }
+
+    /// SHA-256 of the payload: what the `previous` of the next decision names.
+    pub fn payload_hash(&self) -> Hash {
+        Sha256::digest(self.encode()).into()
+    }
 }
 
 /// The two kinds of statements; the protected header's type says which.

@@ -1,0 +1,229 @@
+//! An area's sums over the stations in it and below, kept while stations change: the old contribution goes, the new
+//! one comes. Every addition is checked.
+
+use std::collections::BTreeMap;
+
+use super::book::{Book, figure};
+use super::codes::Code;
+use super::station::{State, StationState, Tallied};
+use super::turnout;
+use crate::definition::{Headline, Station};
+use crate::error::{Error, Result};
+
+/// Whether a contribution comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    Add,
+    Remove,
+}
+
+impl Shift {
+    fn apply(self, sum: &mut u64, by: u64) -> Result<()> {
+        let shifted = match self {
+            Self::Add => sum.checked_add(by),
+            Self::Remove => sum.checked_sub(by),
+        };
+        *sum = shifted.ok_or(Error::Fault)?;
+        Ok(())
+    }
+}
+
+/// A sum, and over how many stations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sum {
+    pub(super) sum: u64,
+    pub(super) stations: u64,
+}
+
+impl Sum {
+    fn shift(&mut self, shift: Shift, by: u64) -> Result<()> {
+        shift.apply(&mut self.sum, by)?;
+        shift.apply(&mut self.stations, 1)
+    }
+}
+
+/// What one source says of a contest, over all expected stations that have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SourceSums {
+    states: [u64; State::COUNT],
+    pub(super) registered: Sum,
+    /// By code; only those that a counted station has.
+    pub(super) figures: BTreeMap<u64, Sum>,
+    pub(super) votes: Vec<u64>,
+}
+
+impl SourceSums {
+    fn new(choices: usize) -> Self {
+        Self {
+            states: [0; State::COUNT],
+            registered: Sum::default(),
+            figures: BTreeMap::new(),
+            votes: vec![0; choices],
+        }
+    }
+
+    /// How many stations are in a state.
+    pub(super) fn stations(&self, state: State) -> u64 {
+        self.states[state as usize]
+    }
+
+    /// How many stations are counted.
+    pub(super) fn counted(&self) -> u64 {
+        self.stations(State::Reported) + self.stations(State::Disputed)
+    }
+
+    /// The sum under a code; nothing where no counted station has it.
+    pub(super) fn figure(&self, code: u64) -> Sum {
+        self.figures.get(&code).copied().unwrap_or_default()
+    }
+
+    fn shift(&mut self, shift: Shift, registered: Option<u32>, tallied: &Tallied) -> Result<()> {
+        shift.apply(&mut self.states[tallied.state as usize], 1)?;
+        if !tallied.state.is_counted() {
+            return Ok(());
+        }
+        if let Some(registered) = registered {
+            self.registered.shift(shift, registered.into())?;
+        }
+        for &(code, value) in &tallied.figures {
+            let sum = self.figures.entry(code).or_default();
+            sum.shift(shift, value)?;
+            if sum.stations == 0 {
+                self.figures.remove(&code);
+            }
+        }
+        for (sum, &votes) in self.votes.iter_mut().zip(&tallied.votes) {
+            shift.apply(sum, votes)?;
+        }
+        Ok(())
+    }
+}
+
+/// A contest in an area.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ContestSums {
+    /// The contest's number.
+    pub(super) contest: u64,
+    /// Expected stations that have it.
+    pub(super) stations: u64,
+    pub(super) registered: Sum,
+    /// The machine's, then the protocol's.
+    pub(super) sources: [SourceSums; 2],
+}
+
+/// All sums of an area.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AreaSums {
+    /// Expected stations.
+    pub(super) stations: u64,
+    pub(super) opened: u64,
+    pub(super) cancelled: u64,
+    pub(super) registered: Sum,
+    pub(super) identified: Sum,
+    /// Identified voters by the hour's place.
+    pub(super) hours: Vec<Sum>,
+    /// The contests that a station in the area has, ascending.
+    pub(super) contests: Vec<ContestSums>,
+    /// Expected stations by code; only those that one has.
+    pub(super) flags: BTreeMap<Code, u64>,
+    /// Expected stations by what the headline's source says of all their contests together.
+    headline: [u64; State::COUNT],
+}
+
+impl AreaSums {
+    /// Sums over nothing, for contests that ascend.
+    pub(super) fn new(book: &Book, contests: impl Iterator<Item = u64>) -> Self {
+        let sums = |contest| {
+            let choices = book.ballot(contest).map_or(0, |ballot| ballot.choices.len());
+            let sources = [SourceSums::new(choices), SourceSums::new(choices)];
+            ContestSums { contest, stations: 0, registered: Sum::default(), sources }
+        };
+        Self {
+            stations: 0,
+            opened: 0,
+            cancelled: 0,
+            registered: Sum::default(),
+            identified: Sum::default(),
+            hours: vec![Sum::default(); book.hours.len()],
+            contests: contests.map(sums).collect(),
+            flags: BTreeMap::new(),
+            headline: [0; State::COUNT],
+        }
+    }
+
+    /// How many expected stations the headline's source puts into a state.
+    pub(super) fn in_headline(&self, state: State) -> u64 {
+        self.headline[state as usize]
+    }
+
+    /// Adds what a station contributes, or takes it away.
+    pub(super) fn shift(
+        &mut self,
+        shift: Shift,
+        headline: Headline,
+        station: &Station<'_>,
+        state: &StationState,
+    ) -> Result<()> {
+        if state.cancelled {
+            return shift.apply(&mut self.cancelled, 1);
+        }
+        shift.apply(&mut self.stations, 1)?;
+        shift.apply(&mut self.opened, state.opened.into())?;
+        if let Some(registered) = station.registered {
+            self.registered.shift(shift, registered.into())?;
+        }
+        if let Some(identified) = state.identified {
+            self.identified.shift(shift, identified)?;
+        }
+        for (place, identified) in turnout::carried(&state.hours, self.hours.len()) {
+            self.hours[place].shift(shift, identified)?;
+        }
+        for &code in &state.codes {
+            let flagged = self.flags.entry(code).or_default();
+            shift.apply(flagged, 1)?;
+            if *flagged == 0 {
+                self.flags.remove(&code);
+            }
+        }
+        for (contest, tallied) in station.contests.iter().zip(state.counts.chunks(2)) {
+            let place = self.contests.binary_search_by_key(contest, |sums| sums.contest).map_err(|_| Error::Fault)?;
+            let sums = &mut self.contests[place];
+            shift.apply(&mut sums.stations, 1)?;
+            if let Some(registered) = station.registered {
+                sums.registered.shift(shift, registered.into())?;
+            }
+            for (source, tallied) in sums.sources.iter_mut().zip(tallied) {
+                source.shift(shift, station.registered, tallied)?;
+            }
+        }
+        shift.apply(&mut self.headline[overall(headline, state) as usize], 1)
+    }
+}
+
+/// What the headline's source says of a station as a whole.
+fn overall(headline: Headline, state: &StationState) -> State {
+    let place = usize::from(headline == Headline::Protocol);
+    let states = state.counts.iter().skip(place).step_by(2).map(|tallied| tallied.state);
+    let standing: Vec<State> = states.filter(|&state| state != State::Annulled).collect();
+    let any = |wanted: State| standing.contains(&wanted);
+    if standing.is_empty() {
+        State::Annulled
+    } else if any(State::Held) {
+        State::Held
+    } else if any(State::Disputed) {
+        State::Disputed
+    } else if standing.iter().all(|&state| state == State::Silent) {
+        State::Silent
+    } else if any(State::Partial) || any(State::Silent) {
+        State::Partial
+    } else {
+        State::Reported
+    }
+}
+
+/// Voters at a contest's ballot boxes by its sums, and those registered there; None: not every counted station says.
+pub(super) fn turnout_of(sums: &SourceSums) -> Option<(u64, u64)> {
+    let in_box = sums.figure(figure::IN_BOX);
+    let all = |sum: Sum| (sum.stations == sums.counted()).then_some(sum.sum);
+    all(in_box).zip(all(sums.registered))
+}
