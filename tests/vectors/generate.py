@@ -12,6 +12,7 @@ from tests.vectors import (
     tree,
     verifier_keys,
 )
+from tests.vectors.authority import document as decisions
 
 FOLDER = Path(__file__).parent
 
@@ -28,6 +29,7 @@ def files() -> dict[str, bytes]:
         "canonical_json.json": canonical.document(),
         "manifests.json": manifests.document(),
         **{f"election/{path}": data for path, data in election.files().items()},
+        **{f"authority/{path}": data for path, data in decisions.files().items()},
     }
 
 

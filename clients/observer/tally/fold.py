@@ -1,0 +1,162 @@
+"""The tally of a log, entry by entry (docs/tally.md).
+
+A fold: an entry looks at the stations that it touches and at nothing else, so its cost does not depend on the
+number of stations; only decisions that speak about all stations look at all.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from clients.observer.tally import shares
+from clients.observer.tally.areas import Areas
+from clients.observer.tally.book import Book
+from clients.observer.tally.counts import MACHINE
+from clients.observer.tally.packet import PROTOCOL, RESULT
+from clients.observer.tally.station import SILENT, Stations, View, row, station_object
+from clients.wire import jcs
+from clients.wire.authority import ALL, Action, Authority, Choice
+from clients.wire.cbor import Content
+from clients.wire.definition import Definition
+from clients.wire.errors import WireError
+from clients.wire.jcs import JsonValue
+from clients.wire.roster import Roster
+from clients.wire.statement import Statement
+
+
+class Tally:
+    """The tally of a log's prefix, which grows by one entry after the other.
+
+    Memory: every packet of the prefix, and a state for every station that any entry has changed.
+
+    Attributes:
+        size: how many entries have been applied.
+        authority: the commission's decisions after them.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        roster: Roster,
+        later_rosters: Iterable[Roster] = (),
+        unusable_rosters: Iterable[bytes] = (),
+    ) -> None:
+        """Start before the first entry.
+
+        Args:
+            definition: the election's.
+            roster: the one that decision 1 names.
+            later_rosters: those that decisions 9 may name.
+            unusable_rosters: SHA-256 of each `roster.json` that is whole and that `Roster.load` refuses.
+        """
+        self.size = 0
+        self.authority = Authority(definition, roster)
+        for later in later_rosters:
+            self.authority.offer(later)
+        for sha256 in unusable_rosters:
+            self.authority.offer_unusable(sha256)
+        self._definition = definition
+        self._book = Book()
+        self._stations = Stations(definition, self._book, self.authority)
+        self._areas = Areas(definition, self._stations.ballots)
+        self._views: dict[int, View] = {}
+        self._versions: dict[int, int] = {}
+
+    def apply(self, statement: Statement) -> None:
+        """Take the log's next entry; whoever reads the log has checked its signer and signature.
+
+        Raises:
+            WireError: `roster.missing` where it takes a decision that names a roster which was not given. The
+                objects stay those of the prefix before it, and nothing can be applied any more.
+        """
+        self._judge_rosters()
+        index = self.size
+        if statement.kind == "packet":
+            touched = self._book.add(index, statement) & self._definition.stations.keys()
+        else:
+            changed = self.authority.apply(index, statement, self).changed
+            self._judge_rosters()
+            touched = self._touched(changed)
+        for number in touched:
+            last, view = self._views.get(number, SILENT), self._stations.view(number)
+            if view != last:
+                self._views[number] = view
+                self._versions[number] = index
+                self._areas.change(number, last, view)
+        self.size += 1
+
+    def choosable(self, choice: Choice) -> bytes | None:
+        """What the authority asks before it judges a decision 5: the definition that the packet names.
+
+        Returns:
+            None where the log has no such packet, or it may not be chosen.
+        """
+        packet = self._book.named(choice.id)
+        report = RESULT if choice.source == MACHINE else PROTOCOL
+        if packet is None or packet.station != choice.station or packet.report != report:
+            return None
+        judged = self._stations.judged(packet)
+        return packet.definition if judged.judgement.sound and packet.count(choice.contest) else None
+
+    def version(self, station: int) -> int | None:
+        """Index of the last entry that changed a station; None if none did."""
+        return self._versions.get(station)
+
+    def station(self, number: int) -> bytes | None:
+        """A station's object; None if no entry has changed the station."""
+        version = self._versions.get(number)
+        if version is None:
+            return None
+        return jcs.write(station_object(self._definition.sha256, number, version, self._views[number]))
+
+    @property
+    def root(self) -> int:
+        """Number of the area of the whole."""
+        return self._areas.root
+
+    def area(self, number: int) -> bytes:
+        """An area's object."""
+        return self._areas.object(number, self._row)
+
+    def root_sha256(self) -> bytes:
+        """The hash of the root's object: of all figures."""
+        return hashlib.sha256(self.area(self.root)).digest()
+
+    def progress(self, area: int) -> JsonValue:
+        """How far an area is."""
+        return shares.progress(self._areas.sums(area))
+
+    def results(self) -> JsonValue:
+        """Shares of the whole, by contest and source."""
+        return shares.results(self._definition, self._stations.ballots, self._areas.sums(self.root))
+
+    def _row(self, number: int) -> JsonValue:
+        return row(number, self._versions.get(number), self._views.get(number, SILENT))
+
+    def _touched(self, changed: Iterable[int]) -> set[int]:
+        """The stations that these decisions touch as they come into effect or go out of it."""
+        actions = [taken.action for number in changed if (taken := self.authority.taken(number))]
+        stations = {station for action in actions for station in self._touched_by(action)}
+        revoked = (action[1] for action in actions if action[0] == Action.REVOKE)
+        self._stations.posts.change(stations, (device for device in revoked if isinstance(device, int)))
+        return stations
+
+    def _touched_by(self, action: Content) -> Iterable[int]:
+        """The stations that a decision speaks about."""
+        match action:
+            case (Action.REVOKE, int(device)):
+                return self._stations.revoked_here(device)
+            case (Action.ASSIGN, _, int(station), _) | (Action.CHOOSE | Action.CANCEL, int(station), *_):
+                return (station,)
+            case (Action.ANNUL | Action.CLOSING, int(station), _) if station != ALL:
+                return (station,)
+            case (Action.ANNUL | Action.CLOSING | Action.ROSTER | Action.DEFINITION, *_):
+                return self._definition.stations
+        return ()
+
+    def _judge_rosters(self) -> None:
+        for missing in self.authority.missing_rosters:
+            raise WireError(
+                "roster.missing",
+                f"entry {missing.entry} takes a decision that names roster {missing.sha256.hex()}, and that "
+                "roster is not here: get it, and start again",
+            )

@@ -1,0 +1,476 @@
+"""The commission: which of its decisions are taken, void and in effect (packet.md, "Decisions").
+
+An `Authority` is fed with the decisions of a log in their order, and answers what follows from them. Nothing
+here is fast: a commission decides a few dozen times in a night, so whatever is asked is looked for among the
+decisions in effect, the highest number first.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from clients.wire.cbor import Content
+from clients.wire.definition import Definition
+from clients.wire.roster import Roster
+from clients.wire.statement import Statement
+
+
+class Action(IntEnum):
+    """What a decision orders."""
+
+    OPEN = 1
+    REVOKE = 2
+    ASSIGN = 3
+    ANNUL = 4
+    CHOOSE = 5
+    PAUSE = 6
+    RESUME = 7
+    STATUS = 8
+    ROSTER = 9
+    DEFINITION = 10
+    CLOSING = 11
+    CANCEL = 12
+    UNDO = 13
+
+
+# In an action: all stations or contests; in an assignment: no device is replaced.
+ALL: Final = 0
+NONE: Final = 0
+
+Verdict: TypeAlias = Literal["valid", "void", "unjudged"]
+Standing: TypeAlias = Literal["pending", "in effect", "undone", "void", "unjudged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A taken decision.
+
+    Attributes:
+        number: its own, from 1.
+        payload: SHA-256 of its payload.
+        entry: index of the log's entry at which it was taken.
+        action: what it orders: the action's number and what follows.
+        verdict: given once, in the state after the decision before; "unjudged" where the roster that it names
+            is missing.
+    """
+
+    number: int
+    payload: bytes
+    entry: int
+    action: Content
+    verdict: Verdict
+
+
+class Choice(NamedTuple):
+    """The packet that an action 5 names (`id`: its statement's), and for what."""
+
+    station: int
+    contest: int
+    source: int
+    id: bytes
+
+
+class Ruling(NamedTuple):
+    """What rules the count of one station, contest and source.
+
+    Attributes:
+        id: of the packet that counts, alone; None: annulled, nothing counts.
+    """
+
+    id: bytes | None
+
+
+class Facts(Protocol):
+    """What the commission's decisions have to know of the packets in the log before them."""
+
+    def choosable(self, choice: Choice) -> bytes | None:
+        """The definition that the packet names, if it is logged and may be chosen (tally.md); else None.
+
+        Whether that definition is ours or accepted is judged in `Authority`.
+        """
+
+
+class NoPackets:
+    """For whoever keeps no packets: nothing may be chosen. Only `Authority.ruling` can differ for it."""
+
+    def choosable(self, choice: Choice) -> bytes | None:
+        """None."""
+        del choice
+        return None
+
+
+class Applied(NamedTuple):
+    """What an entry of the log has changed.
+
+    Attributes:
+        taken: numbers of the decisions that were taken at it.
+        changed: of those that came into effect or went out of it, if only until the next number; ascending.
+    """
+
+    taken: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+
+
+class MissingRoster(NamedTuple):
+    """SHA-256 of a roster.json that is missing, and the entry at which a decision that names it was taken."""
+
+    sha256: bytes
+    entry: int
+
+
+class _Complete(NamedTuple):
+    """A payload that a quorum has signed."""
+
+    number: int
+    previous: bytes
+    payload: bytes
+    action: Content
+
+
+_NO_PACKETS: Final = NoPackets()
+
+
+class Authority:
+    """Which decisions of a log are taken, void and in effect.
+
+    Args:
+        definition: ours.
+        roster: the one that decision 1 names.
+    """
+
+    def __init__(self, definition: Definition, roster: Roster) -> None:
+        self._definition = definition
+        self._first = roster
+        # None: the file is there, and it is no roster of this definition.
+        self._rosters: dict[bytes, Roster | None] = {roster.sha256: roster}
+        # The kids that have signed a payload, by number and SHA-256 of the payload; of numbers not taken yet.
+        self._signers: dict[tuple[int, bytes], set[bytes]] = {}
+        # In the order in which the quorum was complete.
+        self._complete: list[_Complete] = []
+        self._taken: list[Taken] = []
+        # The highest number first.
+        self._in_effect: list[Taken] = []
+        self._speakers = roster
+        self._missing: list[MissingRoster] = []
+        self._next_index = 0
+
+    def offer(self, roster: Roster) -> None:
+        """A roster of this definition that a decision 9 may name; offer it before that one is applied."""
+        self._rosters[roster.sha256] = roster
+
+    def offer_unusable(self, sha256: bytes) -> None:
+        """The hash of a roster.json that is whole, and that `Roster.load` refuses for what it says.
+
+        A decision 9 that names it is void. A roster of which a file is missing or changed is not that.
+        """
+        self._rosters.setdefault(sha256, None)
+
+    def apply(self, index: int, statement: Statement, facts: Facts = _NO_PACKETS) -> Applied:
+        """Take the log's entry, which has passed `statement.check`; packets may be left out.
+
+        Args:
+            index: of the entry in the log, above the one before.
+            statement: the entry.
+            facts: about the entries below `index`.
+
+        Raises:
+            ValueError: the index is not above the one before.
+        """
+        if index < self._next_index:
+            raise ValueError("a log's entries are applied in their order, each once")
+        self._next_index = index + 1
+        if statement.kind == "packet" or statement.definition != self._definition.sha256:
+            return Applied()
+        if statement.kid not in self._definition.commission or statement.number <= len(self._taken):
+            return Applied()
+        self._sign(statement)
+
+        numbers: list[int] = []
+        changed: set[int] = set()
+        while (complete := self._next()) is not None:
+            before = {taken.number for taken in self._in_effect}
+            self._take(index, complete, facts)
+            numbers.append(complete.number)
+            changed |= before ^ {taken.number for taken in self._in_effect}
+        return Applied(tuple(numbers), tuple(sorted(changed)))
+
+    def _sign(self, statement: Statement) -> None:
+        payload = hashlib.sha256(statement.payload).digest()
+        signers = self._signers.setdefault((statement.number, payload), set())
+        if statement.kid in signers:
+            return
+        signers.add(statement.kid)
+        if len(signers) == self._definition.quorum:
+            self._complete.append(_Complete(statement.number, statement.previous, payload, statement.action))
+
+    def _next(self) -> _Complete | None:
+        """The payload that is taken now: of several that fit, the one whose quorum was complete first."""
+        number = len(self._taken) + 1
+        previous = self._taken[-1].payload if self._taken else b""
+        fitting = (one for one in self._complete if (one.number, one.previous) == (number, previous))
+        return next(fitting, None)
+
+    def _take(self, index: int, complete: _Complete, facts: Facts) -> None:
+        number, _, payload, action = complete
+        verdict = self._judge(number, action, facts)
+        self._taken.append(Taken(number, payload, index, action, verdict))
+        self._signers = {key: signers for key, signers in self._signers.items() if key[0] > number}
+        self._complete = [one for one in self._complete if one.number > number]
+        self._resolve()
+        if verdict != "void":
+            self._change_speakers(index, action)
+
+    def _judge(self, number: int, action: Content, facts: Facts) -> Verdict:
+        """Whether the decision is void, in the state after the one before it."""
+        match action:
+            case (Action.ROSTER, bytes(sha256)) if number > 1 and sha256 not in self._rosters:
+                return "unjudged"
+            case (Action.OPEN, *_):
+                valid = number == 1
+            case _:
+                valid = number > 1 and self._makes_sense(action, facts)
+        return "valid" if valid else "void"
+
+    def _makes_sense(self, action: Content, facts: Facts) -> bool:
+        match action:
+            case (Action.REVOKE, int(device)):
+                return self._knows_device(device)
+            case (Action.ASSIGN, int(device), int(station), int(replaces)):
+                return (
+                    self._knows_device(device)
+                    and self._knows_station(station)
+                    and (replaces == NONE or self._knows_device(replaces))
+                    and device != replaces
+                )
+            case (Action.ANNUL, int(station), int(contest)):
+                return self._knows_contest(station, contest)
+            case (Action.CHOOSE, int(station), int(contest), int(source), bytes(packet)):
+                if not self._knows_contest(station, contest):
+                    return False
+                definition = facts.choosable(Choice(station, contest, source, packet))
+                return definition is not None and self.accepts(definition)
+            case (Action.PAUSE | Action.RESUME | Action.STATUS, *_):
+                return True
+            case (Action.ROSTER, bytes(sha256)):
+                roster = self._rosters[sha256]
+                return roster is not None and _holds_all(roster, self._speakers)
+            case (Action.DEFINITION, bytes(definition)):
+                return definition != self._definition.sha256
+            case (Action.CLOSING, int(station), _):
+                return station == ALL or self._knows_station(station)
+            case (Action.CANCEL, int(station)):
+                return self._knows_station(station)
+            case (Action.UNDO, int(target)):
+                return target > 1 and any(taken.number == target for taken in self._in_effect)
+        raise AssertionError(f"no action {action}")
+
+    def _knows_device(self, device: int) -> bool:
+        return device in self._speakers.devices
+
+    def _knows_station(self, station: int) -> bool:
+        return station in self._definition.stations
+
+    def _knows_contest(self, station: int, contest: int) -> bool:
+        """Whether the contest is voted on at the station; either may be 0."""
+        if station == ALL:
+            return contest == ALL or contest in self._definition.contests
+        if not self._knows_station(station):
+            return False
+        return contest == ALL or contest in self._definition.stations[station].contests
+
+    def _resolve(self) -> None:
+        """Find what is in effect, from the highest number down, so that undoing an undo restores."""
+        undone: set[int] = set()
+        self._in_effect = []
+        for taken in reversed(self._taken):
+            if taken.verdict != "valid" or taken.number in undone:
+                continue
+            self._in_effect.append(taken)
+            match taken.action:
+                case (Action.UNDO, int(target)):
+                    undone.add(target)
+
+    def _change_speakers(self, index: int, action: Content) -> None:
+        named = _named_roster(action)
+        if named is None:
+            return
+        roster = self._rosters.get(named)
+        if roster is None:
+            self._missing.append(MissingRoster(named, index))
+        else:
+            self._speakers = roster
+
+    def taken(self, number: int) -> Taken | None:
+        """The decision that was taken under this number."""
+        return self._taken[number - 1] if 1 <= number <= len(self._taken) else None
+
+    @property
+    def taken_count(self) -> int:
+        """How many numbers are taken."""
+        return len(self._taken)
+
+    def standing(self, statement: Statement) -> Standing | None:
+        """How a decision's payload stands, signed by however many; None: a packet."""
+        if statement.kind == "packet":
+            return None
+        if statement.definition != self._definition.sha256:
+            return "void"
+        taken = self.taken(statement.number)
+        if taken is None:
+            return "pending"
+        if taken.payload != hashlib.sha256(statement.payload).digest():
+            return "void"
+        return self.standing_of(taken)
+
+    def standing_of(self, taken: Taken) -> Standing:
+        """How a taken decision stands."""
+        if taken in self._in_effect:
+            return "in effect"
+        return "undone" if taken.verdict == "valid" else taken.verdict
+
+    @property
+    def is_open(self) -> bool:
+        """Whether decision 1 is in effect; nothing undoes it."""
+        return bool(self._taken) and self._taken[0].verdict == "valid"
+
+    @property
+    def speakers(self) -> Roster:
+        """Who may speak: the roster that took effect last, undone or not; it holds all devices before."""
+        return self._speakers
+
+    @property
+    def assignments(self) -> Roster:
+        """Who stands where, as far as no decision 3 says otherwise: the newest roster in effect."""
+        named = (_named_roster(taken.action) for taken in self._in_effect)
+        newest = next((self._rosters.get(sha256) for sha256 in named if sha256 is not None), None)
+        return self._first if newest is None else newest
+
+    @property
+    def missing_rosters(self) -> tuple[MissingRoster, ...]:
+        """Rosters that taken decisions name and nobody has offered: every later verdict is preliminary.
+
+        Whoever finds one makes a new `Authority`, offers it, and applies the decisions again.
+        """
+        return tuple(self._missing)
+
+    def closes_at(self, station: int) -> int | None:
+        """When a station closes now, ms since the Unix epoch; None: there is no such station."""
+        if not self._knows_station(station):
+            return None
+        for action in self._actions():
+            match action:
+                case (Action.CLOSING, int(named), int(closes_at)) if named in (station, ALL):
+                    return closes_at
+        return self._definition.stations[station].closes_at
+
+    def is_assigned(self, device: int, station: int) -> bool:
+        """Whether a device is assigned to a station now."""
+        for action in self._actions():
+            match action:
+                case (Action.ASSIGN, int(named), int(at), int(replaces)) if at == station:
+                    if device in (named, replaces):
+                        return device == named
+        listed = self.assignments.devices.get(device)
+        return listed is not None and station in listed.stations
+
+    def stations(self, device: int) -> tuple[int, ...]:
+        """The stations that a device is assigned to now, ascending."""
+        listed = self.assignments.devices.get(device)
+        candidates = set(listed.stations if listed else ())
+        for action in self._actions():
+            match action:
+                case (Action.ASSIGN, int(named), int(station), _) if named == device:
+                    candidates.add(station)
+        return tuple(sorted(station for station in candidates if self.is_assigned(device, station)))
+
+    def reassigned(self, station: int) -> dict[int, bool]:
+        """Of which devices a decision 3 in effect says whether they are assigned to the station."""
+        found: dict[int, bool] = {}
+        for action in self._actions():
+            match action:
+                case (Action.ASSIGN, int(device), int(at), int(replaces)) if at == station:
+                    found.setdefault(device, True)
+                    if replaces != NONE:
+                        found.setdefault(replaces, False)
+        return found
+
+    def revocations(self, device: int) -> tuple[int, ...]:
+        """Numbers of the decisions 2 in effect that name a device, ascending."""
+        return tuple(
+            reversed([one.number for one in self._in_effect if one.action == (Action.REVOKE, device)])
+        )
+
+    def revoked_at(self, device: int) -> int | None:
+        """The entry at which the earliest revocation in effect was taken: packets above it do not belong."""
+        entries = (self._taken[number - 1].entry for number in self.revocations(device))
+        return min(entries, default=None)
+
+    def ruling(self, station: int, contest: int, source: int) -> Ruling | None:
+        """What the commission has ruled for the count of a station's contest in one source."""
+        for action in self._actions():
+            match action:
+                case (Action.ANNUL, int(at), int(of)) if at in (station, ALL) and of in (contest, ALL):
+                    return Ruling(None)
+                case (Action.CHOOSE, int(at), int(of), int(by), bytes(packet)):
+                    if (at, of, by) == (station, contest, source):
+                        return Ruling(packet)
+        return None
+
+    def is_cancelled(self, station: int) -> bool:
+        """Whether there is no voting at a station."""
+        return (Action.CANCEL, station) in self._actions()
+
+    def accepts(self, definition: bytes) -> bool:
+        """Whether packets that name this definition are read: ours, or one of a decision 10 in effect."""
+        return definition == self._definition.sha256 or (Action.DEFINITION, definition) in self._actions()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the commission has paused publication."""
+        rulings = (action[0] for action in self._actions() if action[0] in (Action.PAUSE, Action.RESUME))
+        return next(rulings, Action.RESUME) == Action.PAUSE
+
+    def status(self, source: int) -> int | None:
+        """The status word of a source, 0 … 5 in the order of docs/tally.md, if one is set."""
+        for action in self._actions():
+            match action:
+                case (Action.STATUS, int(of), int(status)) if of == source:
+                    return status
+        return None
+
+    def about_station(self, station: int) -> tuple[int, ...]:
+        """Numbers of the actions 3, 4, 5, 11 and 12 in effect that name a station or all, ascending."""
+        numbers: list[int] = []
+        for taken in self._in_effect:
+            match taken.action:
+                case (Action.ASSIGN, _, int(named), _):
+                    names = named == station
+                case (Action.ANNUL | Action.CHOOSE | Action.CLOSING | Action.CANCEL, int(named), *_):
+                    names = named in (station, ALL)
+                case _:
+                    names = False
+            if names:
+                numbers.append(taken.number)
+        return tuple(reversed(numbers))
+
+    def _actions(self) -> Iterator[Content]:
+        """What the decisions in effect order; where several say the same thing, the first of them rules."""
+        return (taken.action for taken in self._in_effect)
+
+
+def _named_roster(action: Content) -> bytes | None:
+    match action:
+        case (Action.OPEN, _, _, _, bytes(sha256), _) | (Action.ROSTER, bytes(sha256)):
+            return sha256
+    return None
+
+
+def _holds_all(roster: Roster, before: Roster) -> bool:
+    """Whether a roster holds every device of another with the same key and kind."""
+    for number, device in before.devices.items():
+        same = roster.devices.get(number)
+        if same is None or (same.key, same.kind) != (device.key, device.kind):
+            return False
+    return True
