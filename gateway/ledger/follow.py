@@ -48,9 +48,14 @@ REQUEST_SECONDS: Final = 5
 SEND_SECONDS: Final = 15
 ALIVE_SECONDS: Final = 10
 SILENCE_SECONDS: Final = 3 * ALIVE_SECONDS
+# Seconds that the end of a failed process waits for a follower to take the news.
+COURTESY_SECONDS: Final = 1
 
 # Bytes of a Unix socket's path (sun_path of Linux, with its last zero).
 _MAX_PATH: Final = 107
+
+# What a server refuses with; anything else is no answer.
+_REFUSALS: Final = frozenset({"follow.request", "follow.full", "follow.beyond", "ledger.failed"})
 
 Item: TypeAlias = Head | Entry
 
@@ -83,18 +88,21 @@ class FollowServer:
     async def serve(
         self, *, task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serves until it is cancelled, then removes the socket.
+        """Serves until it is cancelled, then removes the socket, unless another server has taken its name.
 
         Raises:
             LedgerFailedError: in an exception group: the ledger failed while it was read for a follower.
             TallygateError: ``follow.path``.
             OSError: the socket cannot be made.
         """
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(_listen(self._path)))
+        listening, identity = _listen(self._path)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         try:
             await trio.serve_listeners(self._serve_one, [listener], task_status=task_status)
         finally:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if _identity(self._path) == identity:
+                    self._path.unlink()
 
     async def _serve_one(self, stream: trio.SocketStream) -> None:
         self._followers += 1
@@ -118,7 +126,7 @@ class FollowServer:
             await self._send_all(stream, start)
         except LedgerFailedError as error:
             with contextlib.suppress(trio.BrokenResourceError, trio.TooSlowError):
-                await _send(stream, _refusal(error.code, error.detail))
+                await _send(stream, _refusal(error.code, error.detail), COURTESY_SECONDS)
             raise
 
     async def _send_all(self, stream: trio.SocketStream, start: int) -> None:
@@ -140,11 +148,46 @@ class FollowServer:
             told = head.size
             while start < told:
                 end = min(start + _CHUNK, told)
-                entries = await trio.to_thread.run_sync(
-                    self._ledger.entries, start, end, limiter=self._readers
-                )
+                entries = await self._read(stream, start, end)
                 await _send(stream, b"".join(map(_entry_frame, entries)))
                 start = end
+
+    async def _read(self, stream: trio.SocketStream, start: int, end: int) -> list[Entry]:
+        """Reads in a thread, which may have to wait for a long batch, and sends signs of life meanwhile.
+
+        A thread that is left behind finds the ledger closed and ends; nobody waits for it.
+        """
+        read = trio.Event()
+        entries: list[Entry] = []
+        trouble: Exception | None = None
+
+        async def run() -> None:
+            nonlocal trouble
+            try:
+                entries.extend(
+                    await trio.to_thread.run_sync(
+                        self._ledger.entries, start, end, limiter=self._readers, abandon_on_cancel=True
+                    )
+                )
+            except LedgerFailedError as error:
+                trouble = error
+            read.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            while not read.is_set():
+                with trio.move_on_after(ALIVE_SECONDS):
+                    await read.wait()
+                    break
+                try:
+                    await _send(stream, _frame(ALIVE, b""))
+                except (trio.BrokenResourceError, trio.TooSlowError) as error:
+                    trouble = error
+                    break
+            nursery.cancel_scope.cancel()
+        if trouble is not None:
+            raise trouble
+        return entries
 
 
 @contextlib.asynccontextmanager
@@ -170,7 +213,8 @@ async def follow(path: Path, start: int, vkey: str) -> AsyncIterator["Follower"]
         ) from None
     async with stream:
         follower = Follower(stream, start, vkey, str(path))
-        with contextlib.suppress(trio.BrokenResourceError):  # it then says why, or `follow.lost`
+        # It then says why, or `follow.lost`.
+        with contextlib.suppress(trio.BrokenResourceError, trio.TooSlowError):
             with trio.fail_after(REQUEST_SECONDS):
                 await stream.send_all(b"from %d\n" % start)
         yield follower
@@ -207,6 +251,8 @@ class Follower:
                 return self._head(body)
             if kind == REFUSED:
                 code, _, detail = body.decode(errors="replace").partition("\n")
+                if code not in _REFUSALS:
+                    raise self._malformed(f"a refusal of no known kind ({code[:40]!r})")
                 raise TallygateError(code, detail, place=self._place)
             if kind != ALIVE or body:
                 raise self._malformed("a frame of no known kind")
@@ -218,7 +264,7 @@ class Follower:
                 if length > _MAX_BODY:
                     raise self._malformed(f"a frame of {length} bytes")
                 return kind, await self._bytes(length)
-        except (trio.BrokenResourceError, trio.TooSlowError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             raise self._lost() from None
 
     async def _bytes(self, count: int) -> bytes:
@@ -282,8 +328,8 @@ def _entry_frame(entry: Entry) -> bytes:
     return _frame(ENTRY, _ENTRY.pack(entry.index, entry.received_at, len(route)) + route + entry.statement)
 
 
-async def _send(stream: trio.SocketStream, data: bytes) -> None:
-    with trio.fail_after(SEND_SECONDS):
+async def _send(stream: trio.SocketStream, data: bytes, seconds: float = SEND_SECONDS) -> None:
+    with trio.fail_after(seconds):
         await stream.send_all(data)
 
 
@@ -309,8 +355,17 @@ def _fitting(path: Path) -> str:
     return str(path)
 
 
-def _listen(path: Path) -> socket.socket:
-    """A listening socket that only its owner could ever connect to, under its name in one step."""
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_dev, status.st_ino
+
+
+def _listen(path: Path) -> tuple[socket.socket, tuple[int, int]]:
+    """A listening socket that only its owner could ever connect to, under its name in one step.
+
+    Returns:
+        The socket, and the device and inode of its name.
+    """
     name = _fitting(path.with_name(f".{path.name}"))
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -319,8 +374,9 @@ def _listen(path: Path) -> socket.socket:
         # Nobody can connect before it listens, and it does not listen before the mode is set.
         Path(name).chmod(stat.S_IRUSR | stat.S_IWUSR)
         listening.listen(MAX_FOLLOWERS)
+        identity = _identity(Path(name))
         Path(name).rename(path)
     except BaseException:
         listening.close()
         raise
-    return listening
+    return listening, identity

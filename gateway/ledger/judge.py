@@ -4,7 +4,7 @@ What lives here: duplicates in the store and inside the batch, conflicts, quotas
 A store looks up what `unknown` and `Known` ask for and writes what `judge` calls fresh.
 """
 
-from collections import Counter
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -39,7 +39,7 @@ class Known:
 
     Attributes:
         payloads: of each (device, sequence) the different payloads as `payload` gives them.
-        entries: how many entries each (device, route) has.
+        entries: how many entries each (device, route) has; it may hold others too, and is not changed.
     """
 
     payloads: Mapping[tuple[int, int], Iterable[bytes]]
@@ -65,6 +65,7 @@ def payload(statement: bytes) -> bytes:
     return statement[:-SIGNATURE]
 
 
+@functools.lru_cache(maxsize=65_536)
 def check_route(route: str) -> None:
     """Refuses what neither the store nor the follow socket could hold.
 
@@ -89,11 +90,12 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
     """
     found = dict(places)
     payloads = {key: set(these) for key, these in known.payloads.items()}
-    entries = Counter(known.entries)
+    added: dict[tuple[int, str], int] = {}
     answers: list[Place | Refused] = []
     fresh: list[Submission] = []
     for submission in batch:
-        check_route(submission.route)
+        route = submission.route
+        check_route(route)
         statement = submission.statement
         identity = statement.id
         index = found.get(identity)
@@ -101,20 +103,24 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
             answers.append(Place("duplicate", index))
             continue
         standing: Standing = "accepted"
-        if statement.device is not None and statement.sequence is not None:
-            beside = payloads.setdefault((statement.device, statement.sequence), set())
+        device, sequence = statement.device, statement.sequence
+        if device is not None and sequence is not None:
             mine = payload(statement.encoded)
-            if mine not in beside and len(beside) >= MAX_PAYLOADS:
+            beside = payloads.get((device, sequence))
+            if beside is not None and mine not in beside and len(beside) >= MAX_PAYLOADS:
                 answers.append(TOO_MANY_PAYLOADS)
                 continue
-            over = (statement.device, submission.route)
-            if submission.quota is not None and entries[over] >= submission.quota:
+            over = device, route
+            new = added.get(over, 0)
+            if submission.quota is not None and known.entries.get(over, 0) + new >= submission.quota:
                 answers.append(TOO_MANY_ENTRIES)
                 continue
-            if beside and mine not in beside:
+            added[over] = new + 1
+            if beside is None:
+                payloads[device, sequence] = {mine}
+            elif mine not in beside:
                 standing = "conflict"
-            beside.add(mine)
-            entries[over] += 1
+                beside.add(mine)
         index = size + len(fresh)
         found[identity] = index
         fresh.append(submission)

@@ -1,4 +1,4 @@
-"""One owner: the lock that a process holds on a ledger for as long as it lives."""
+"""One owner: the lock that a process holds on a ledger, or on a role of a night, for as long as it lives."""
 
 import fcntl
 import os
@@ -16,9 +16,11 @@ from gateway.base.files import PRIVATE_FILE, write_all
 # Bytes of the lock file that are read for the message.
 _MAX_OWNER: Final = 1_024
 
+_HAS_THE_LEDGER: Final = "has this ledger open, and a ledger has one owner: stop it first"
+
 
 class Owner(msgspec.Struct, frozen=True):
-    """What stands in ``data/ledger.lock``, for people: the lock itself is the kernel's (flock)."""
+    """What stands in a lock's file, for people: the lock itself is the kernel's (flock)."""
 
     pid: int
     host: str
@@ -31,19 +33,22 @@ class OwnerLock:
     Args:
         path: ``data/ledger.lock``; it is never removed, or two processes could each lock a file of that name.
         now: real time, ms.
+        code, sentence: what to answer where another process has it; the sentence goes on from its name.
 
     Raises:
-        TallygateError: ``ledger.owned``: another process has the ledger.
+        TallygateError: ``ledger.owned``, or `code`: another process has it.
         OSError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path, now: int) -> None:
+    def __init__(
+        self, path: Path, now: int, *, code: str = "ledger.owned", sentence: str = _HAS_THE_LEDGER
+    ) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _owned(descriptor, path) from None
+                raise TallygateError(code, f"{_owner(descriptor)} {sentence}", place=str(path)) from None
             os.ftruncate(descriptor, 0)
             write_all(
                 descriptor, msgspec.json.encode(Owner(os.getpid(), socket.gethostname(), format_time(now)))
@@ -62,15 +67,9 @@ class OwnerLock:
         os.close(self._descriptor)
 
 
-def _owned(descriptor: int, path: Path) -> TallygateError:
-    who = "another process"
+def _owner(descriptor: int) -> str:
     try:
         owner = msgspec.json.decode(os.pread(descriptor, _MAX_OWNER, 0), type=Owner)
-        who = f"process {owner.pid} on {owner.host} (since {owner.since})"
     except msgspec.MsgspecError:
-        pass  # it has the lock and has not written its name yet
-    return TallygateError(
-        "ledger.owned",
-        f"{who} has this ledger open, and a ledger has one owner: stop it first (tallygate status shows it)",
-        place=str(path),
-    )
+        return "another process"  # it has the lock and has not written its name yet
+    return f"process {owner.pid} on {owner.host} (since {owner.since})"

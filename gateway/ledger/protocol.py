@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from gateway import _core
 from gateway.base.errors import TallygateError
 
-Retry: TypeAlias = Literal["never", "later"]
+Retry: TypeAlias = Literal["never", "later", "fix"]
 Standing: TypeAlias = Literal["accepted", "duplicate", "conflict"]
 
 # Bytes of a route in the store and on the follow socket: a role and a number, "commission:9007199254740991".
@@ -84,14 +84,16 @@ class Refused:
     """The statement is not in the log.
 
     Attributes:
-        code: ``limit.device`` or ``log.not_open``.
+        code: ``limit.device`` or ``log.not_open`` from the ledger; the door adds its own (docs/box-port.md).
         detail: a sentence for people.
-        retry: whether the same bytes can ever be taken.
+        retry: whether the same bytes can ever be taken; fix: something else has to change first.
+        at: the election's clock, ms, from which on they will be taken, where that is known.
     """
 
     code: str
     detail: str
     retry: Retry
+    at: int | None = None
 
 
 Outcome: TypeAlias = Logged | Refused
@@ -192,11 +194,23 @@ class Ledger(Protocol):
         All are in memory at once: ask for as many as that is meant to cost.
         """
 
+    def decisions(self) -> list[Entry]:
+        """Every decision's statement in the log, in the log's order; few, whatever the log holds."""
+
     def last(self, device: int) -> Last | None:
         """The device's highest logged sequence, over whatever route."""
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Notes a refusal without waiting. It is written with the next batch, and may be lost before."""
+    def refuse(self, refusal: Refusal, route: str | None = None) -> None:
+        """Notes a refusal without waiting. The next batch or `write_refusals` writes it; a crash loses it.
+
+        Args:
+            refusal: it is.
+            route: role and number of the uploading certificate, of which only so many wait at once; further
+                ones are not noted. None: as many as there is room for.
+        """
+
+    def write_refusals(self) -> None:
+        """Writes every refusal that waits, in a transaction of its own; without any it writes nothing."""
 
     def refusals(self, limit: int) -> list[Refusal]:
         """The newest refusals that are written, newest first."""

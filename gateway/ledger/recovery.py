@@ -5,11 +5,8 @@ After an error of fsync Linux may keep pages in memory that are not on the disk 
 the files anew is the only way to know (docs/ledger.md, "Start").
 """
 
-import contextlib
 import gc
-import os
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,23 +18,20 @@ import apsw
 
 from gateway import _core
 from gateway.base.errors import CoreError, TallygateError
-from gateway.base.files import read_bounded, sync_directory
+from gateway.base.files import read_bounded
+from gateway.ledger import refusals
+from gateway.ledger.faults import SALVAGE, advice, words
+from gateway.ledger.mark import Mark
 from gateway.ledger.opening import check_opening
 from gateway.ledger.protocol import Head
-from gateway.ledger.schema import SEALED, Row, rows, seal
+from gateway.ledger.schema import SEALED, Row, rows, seal, value
 
 # Entries that are in memory at once: two lots of at most 16 MiB, usually 1 MiB, which a cache holds.
 _CHUNK: Final = 1_024
-# Bytes that Linux reads ahead at one request at most, unless the device is set otherwise.
-_READ_AHEAD: Final = 131_072
 # Bytes of a published checkpoint with the cosignatures of sixteen witnesses (docs/log.md).
 _MAX_NOTE: Final = 16_384
 
 _NOT_TOGETHER: Final = "its statement, id and leaf hash do not belong together"
-_TO_DO: Final = (
-    "The disk or the file is damaged. Change nothing, copy the folder data to another disk, and follow "
-    '"When it refuses to start" in docs/ledger.md'
-)
 
 # From column 4 on stands what the index entry_signer repeats, in its own order.
 _ENTRIES: Final = (
@@ -79,53 +73,13 @@ class Past:
     origin: str
 
 
-@contextlib.contextmanager
-def read_anew(files: Iterable[Path]) -> Iterator[None]:
-    """Makes the files durable, forgets their cached pages, and has the disk read them while the block runs.
-
-    Open the database inside the block and close it there: whoever closes any descriptor of a file drops the
-    locks that SQLite has on it.
-
-    Raises:
-        OSError: a file cannot be written back.
-    """
-    with contextlib.ExitStack() as opened:
-        descriptors = []
-        for file in files:
-            try:
-                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            opened.callback(os.close, descriptor)
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            sync_directory(file.parent)
-            descriptors.append(descriptor)
-        stop = threading.Event()
-        reader = threading.Thread(target=_read_ahead, args=(descriptors, stop), name="ledger-read-ahead")
-        reader.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            reader.join()
-
-
-def _read_ahead(descriptors: Sequence[int], stop: threading.Event) -> None:
-    """Has the disk read well ahead of SQLite, which asks page by page and would wait four times as long.
-
-    An error is no news: SQLite meets it when it needs the page.
-    """
-    with contextlib.suppress(OSError):
-        for descriptor in descriptors:
-            for offset in range(0, os.fstat(descriptor).st_size, _READ_AHEAD):
-                if stop.is_set():
-                    return
-                os.posix_fadvise(descriptor, offset, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
-
-
-def prove(connection: apsw.Connection, site: Site) -> Past | None:
+def prove(connection: apsw.Connection, site: Site, mark: Mark) -> Past | None:
     """Proves every entry, the head and the tables beside them.
+
+    Args:
+        connection: the database.
+        site: whose it has to be.
+        mark: what was acknowledged.
 
     Returns:
         The past, or None where the ledger is empty.
@@ -135,23 +89,64 @@ def prove(connection: apsw.Connection, site: Site) -> Past | None:
             ``opening.*`` where the log is not this night's.
         apsw.Error: whatever SQLite meets.
     """
+    _check_free_pages(connection)
     _check_seals(connection)
-    heads = list(rows(connection, "SELECT size, root, checkpoint FROM head"))
-    if not heads:
+    head = read_head(connection)
+    if head is None:
         for _ in rows(connection, "SELECT 1 FROM entry"):
-            _damaged("there are entries and no head")
-        _compare_published(site, None, None)
+            damaged("there are entries and no head")
+        compare(site, mark, None)
         return None
+    tree = _hash_entries(connection, head.size)
+    origin = _opening(connection, site)
+    _check_head(head, tree, _core.vkey(origin, site.log_key))
+    past = Past(tree, head, origin)
+    compare(site, mark, past)
+    return past
+
+
+def read_head(connection: apsw.Connection) -> Head | None:
+    """The head as it is stored; None where the ledger is empty.
+
+    Raises:
+        TallygateError: ``ledger.damaged``.
+        apsw.Error: whatever SQLite meets.
+    """
+    heads = list(rows(connection, "SELECT size, root, checkpoint FROM head"))
+    head = None
     match heads:
+        case []:
+            pass
         case [(int() as size, bytes() as root, str() as note)] if size > 0:
             head = Head(size, root, note)
         case _:
-            _damaged("the head is not one")
-    tree = _hash_entries(connection, size)
-    origin = _opening(connection, site)
-    _check_head(head, tree, _core.vkey(origin, site.log_key))
-    _compare_published(site, tree, origin)
-    return Past(tree, head, origin)
+            damaged("the head is not one")
+    return head
+
+
+def compare(site: Site, mark: Mark, past: Past | None) -> None:
+    """Compares what is there with what was acknowledged and what was published.
+
+    A ledger that is shorter, or another one, was restored from a backup.
+
+    Raises:
+        TallygateError: ``ledger.behind``, ``ledger.published``.
+    """
+    compare_mark(mark, _core.Tree() if past is None else past.tree)
+    _compare_published(site, past)
+
+
+def compare_mark(mark: Mark, tree: _core.Tree) -> None:
+    """Compares the entries with what was acknowledged.
+
+    Raises:
+        TallygateError: ``ledger.behind``.
+    """
+    place = "data/ledger.mark"
+    if mark.size > tree.size:
+        _behind(f"{mark.size:,} entries were acknowledged and the ledger has {tree.size:,}", place)
+    if mark.size and tree.root(mark.size) != mark.root:
+        _behind(f"the acknowledged log has another history (at {mark.size:,} entries)", place)
 
 
 def _hash_entries(connection: apsw.Connection, size: int) -> _core.Tree:
@@ -167,7 +162,7 @@ def _hash_entries(connection: apsw.Connection, size: int) -> _core.Tree:
         if collecting:
             gc.enable()
     if count != size:
-        _damaged(f"there are {count:,} entries and the head says {size:,}", min(count, size))
+        damaged(f"there are {count:,} entries and the head says {size:,}", min(count, size))
     # Sums of the rows' hashes, whatever their order: equal sums mean equal rows, or a chance of 2^-64.
     if _sum(connection, BY_ID) != by_id:
         _name_difference(connection, BY_ID, "SELECT id, idx FROM entry NOT INDEXED", "entry_id")
@@ -189,7 +184,7 @@ def _scan(connection: apsw.Connection) -> tuple[_core.Tree, int, int, int]:
         while True:
             following = list(islice(cursor, _CHUNK))
             if hashed is not None and (differs := hashed.result()) is not None:
-                _damaged(_NOT_TOGETHER, count - len(chunk) + differs)
+                damaged(_NOT_TOGETHER, count - len(chunk) + differs)
             if not following:
                 return tree, count, by_id, by_signer
             chunk = following
@@ -207,7 +202,7 @@ def _columns(chunk: Sequence[Row], begin: int) -> tuple[range, list[bytes], list
         missing, found = next(
             (index, row[0]) for index, row in zip(indexes, chunk, strict=True) if row[0] != index
         )
-        _damaged(f"it is missing, the next is {found!r}", missing)
+        damaged(f"it is missing, the next is {found!r}", missing)
     ids, leaves, statements = (
         [cell for row in chunk if isinstance(cell := row[column], bytes)] for column in (1, 2, 3)
     )
@@ -217,7 +212,7 @@ def _columns(chunk: Sequence[Row], begin: int) -> tuple[range, list[bytes], list
             for index, row in zip(indexes, chunk, strict=True)
             if not all(isinstance(cell, bytes) for cell in row[1:4])
         )
-        _damaged(_NOT_TOGETHER, next(loose))
+        damaged(_NOT_TOGETHER, next(loose))
     return indexes, ids, leaves, statements
 
 
@@ -234,8 +229,8 @@ def _first_unreadable(connection: apsw.Connection) -> NoReturn:
         try:
             list(rows(connection, "SELECT route FROM entry WHERE idx = ?", (index,)))
         except UnicodeDecodeError:
-            _damaged("its route is no text", index if isinstance(index, int) else None)
-    _damaged("it could not be read twice alike")
+            damaged("its route is no text", index if isinstance(index, int) else None)
+    damaged("it could not be read twice alike")
 
 
 def _name_difference(connection: apsw.Connection, index: str, table: str, name: str) -> NoReturn:
@@ -243,9 +238,9 @@ def _name_difference(connection: apsw.Connection, index: str, table: str, name: 
     try:
         differing = {row[-1] for row in set(rows(connection, index)) ^ set(rows(connection, table))}
     except UnicodeDecodeError:
-        _damaged(f"the index {name} holds a route that is no text")
+        damaged(f"the index {name} holds a route that is no text")
     numbers = sorted(number for number in differing if isinstance(number, int))
-    _damaged(f"its row and the index {name} disagree", numbers[0] if numbers else None)
+    damaged(f"its row and the index {name} disagree", numbers[0] if numbers else None)
 
 
 def _opening(connection: apsw.Connection, site: Site) -> str:
@@ -261,41 +256,64 @@ def _check_head(head: Head, tree: _core.Tree, vkey: str) -> None:
     try:
         signed = _core.open_checkpoint(head.note.encode(), vkey)
     except CoreError as error:
-        _damaged(f"the head's checkpoint does not verify: {error}")
+        damaged(f"the head's checkpoint does not verify: {error}")
     if (signed.size, signed.root) != (head.size, head.root):
-        _damaged("the head is not the one that its checkpoint signs")
+        damaged("the head is not the one that its checkpoint signs")
     if tree.root() != head.root:
-        _damaged("the entries do not add up to the signed root")
+        damaged("the entries do not add up to the signed root")
 
 
 def _check_seals(connection: apsw.Connection) -> None:
     for table in SEALED:
         for row in rows(connection, f"SELECT * FROM {table}"):  # noqa: S608 - the names are ours
             if seal(row[:-1]) != row[-1]:
-                _damaged(f"a row of the table {table} has changed (its first column: {row[0]!r})")
+                damaged(f"a row of the table {table} has changed (its first column: {row[0]!r})")
+    for slot, record in rows(connection, "SELECT slot, record FROM refusal"):
+        if refusals.decode(record) is None:
+            damaged(f"a row of the table refusal has changed (slot {slot!r})")
 
 
-def _compare_published(site: Site, tree: _core.Tree | None, origin: str | None) -> None:
-    """A ledger that is shorter than what its feed shows, or another one, was restored from a backup."""
-    if site.published is None or not site.published.exists():
+def _check_free_pages(connection: apsw.Connection) -> None:
+    """A free page is never read, so nothing else would find a page in use that is called free."""
+    if value(connection, "PRAGMA freelist_count") and value(connection, "PRAGMA quick_check(1)") != "ok":
+        damaged("its pages are not in order")
+
+
+def _compare_published(site: Site, past: Past | None) -> None:
+    if site.published is None:
         return
     place = str(site.published)
-    if tree is None or origin is None:
-        _behind("a checkpoint was published and the ledger is empty", place)
     try:
         note = read_bounded(site.published, _MAX_NOTE)
-        published = _core.open_checkpoint(note, _core.vkey(origin, site.log_key))
+    except FileNotFoundError:
+        # A link that leads nowhere, to a disk that is not mounted say, hides what was published.
+        if any(path.is_symlink() and not path.exists() for path in (site.published, *site.published.parents)):
+            _unpublished("it is behind a link that leads nowhere", place)
+        return
+    except OSError as error:
+        _unpublished(f"it cannot be read ({words(error)}): {advice(error, 0)}", place)
     except TallygateError as error:
-        raise TallygateError(
-            "ledger.published",
-            f"the published checkpoint is not this log's: {error.detail} [{error.code}]. Look who wrote it; "
-            "without the file the ledger starts",
-            place=place,
-        ) from None
-    if published.size > tree.size:
-        _behind(f"{published.size:,} entries were published and the ledger has {tree.size:,}", place)
-    if tree.root(published.size) != published.root:
+        _unpublished(error.detail, place)
+    if past is None:
+        _behind("a checkpoint was published and the ledger is empty", place)
+    try:
+        published = _core.open_checkpoint(note, _core.vkey(past.origin, site.log_key))
+    except CoreError as error:
+        _unpublished(f"{error.detail} [{error.code}]", place)
+    if published.size > past.tree.size:
+        _behind(f"{published.size:,} entries were published and the ledger has {past.tree.size:,}", place)
+    if past.tree.root(published.size) != published.root:
         _behind(f"the published log has another history (at {published.size:,} entries)", place)
+
+
+def _unpublished(detail: str, place: str) -> NoReturn:
+    raise TallygateError(
+        "ledger.published",
+        f"the published checkpoint cannot be compared: {detail}. It guards against a fork of the log, so the "
+        "ledger does not start without it: look who changed it, and copy the newest one back from the web "
+        "server, a mirror or an observer. Never remove it",
+        place=place,
+    )
 
 
 def _behind(detail: str, place: str) -> NoReturn:
@@ -307,6 +325,7 @@ def _behind(detail: str, place: str) -> NoReturn:
     )
 
 
-def _damaged(detail: str, index: int | None = None) -> NoReturn:
+def damaged(detail: str, index: int | None = None) -> NoReturn:
+    """Refuses a ledger that has changed on the disk; `index` is the first bad entry."""
     where = "the ledger" if index is None else f"entry {index:,}"
-    raise TallygateError("ledger.damaged", f"{where}: {detail}. {_TO_DO}", place="data/ledger.sqlite")
+    raise TallygateError("ledger.damaged", f"{where}: {detail}. {SALVAGE}", place="data/ledger.sqlite")

@@ -1,12 +1,14 @@
 """The tables of the SQLite store and every row's seal.
 
-What lives here: the schema, which is compared word for word at every start, and how a connection is set up.
+What lives here: the schema, which is compared word for word at every start, an empty database with it, and
+how a connection is set up.
 
 Everything is stored so that a flipped bit shows: an entry's statement is hashed into its id, its leaf and the
 signed root; its other columns stand in the row and again in an index that covers them; the rows of the small
 tables carry a seal. A seal finds a failing disk, not a forger: who can write this file can write seals.
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from typing import Final, TypeAlias
@@ -15,6 +17,7 @@ import apsw
 import msgspec
 
 from gateway.base.errors import TallygateError
+from gateway.ledger.wal import PAGE_SIZE
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -39,8 +42,8 @@ TABLES: Final = (
     "CREATE UNIQUE INDEX entry_id ON entry(id)",
     # What quotas, conflicts and `last` ask; received_at only so that the row is covered.
     "CREATE INDEX entry_signer ON entry(kind, signer, sequence, route, received_at)",
-    "CREATE TABLE refusal(number INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, "
-    "device INTEGER, sha256 BLOB NOT NULL, excerpt BLOB NOT NULL, seal INTEGER NOT NULL) STRICT",
+    # A ring of records of one length (refusals.py): nothing is ever deleted, no page becomes free.
+    "CREATE TABLE refusal(slot INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT",
     "CREATE TABLE attachment(sha256 BLOB PRIMARY KEY, size INTEGER NOT NULL, media INTEGER NOT NULL, "
     "received_at INTEGER NOT NULL, seal INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE named(sha256 BLOB NOT NULL, device INTEGER NOT NULL, station INTEGER NOT NULL, "
@@ -49,7 +52,7 @@ TABLES: Final = (
 )
 
 # Tables whose last column seals the others.
-SEALED: Final = ("refusal", "attachment", "named")
+SEALED: Final = ("attachment", "named")
 
 # entry.kind
 PACKET: Final = 1
@@ -67,6 +70,9 @@ _SETTINGS: Final[tuple[tuple[str, Value], ...]] = (
     # An I/O error in a mapped page is a signal that nobody can answer.
     ("mmap_size=0", 0),
     (f"cache_size=-{_CACHE}", None),
+    # Nothing of an unfinished transaction is ever written: what a crash can leave stays simple (wal.py).
+    ("cache_spill=OFF", None),
+    ("cache_spill", 0),
     ("cell_size_check=ON", None),
     ("trusted_schema=OFF", None),
     ("temp_store=MEMORY", None),
@@ -105,11 +111,22 @@ def require_version() -> None:
         )
 
 
+def empty_database() -> bytes:
+    """An empty ledger's database in one piece."""
+    with contextlib.closing(apsw.Connection(":memory:")) as connection:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        for table in TABLES:
+            connection.execute(table)
+        connection.execute("INSERT INTO schema_version VALUES (?)", (VERSION,))
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        return connection.serialize("main")
+
+
 def set_up(connection: apsw.Connection) -> None:
-    """Takes the file for this process alone and makes the tables where there are none.
+    """Takes the file for this process alone, before anything of it is read.
 
     Raises:
-        TallygateError: ``ledger.setting``, ``ledger.version``, ``ledger.damaged``.
+        TallygateError: ``ledger.setting``.
         apsw.Error: whatever SQLite meets.
     """
     # Closing must not write: after an error nothing may touch the file any more.
@@ -123,9 +140,18 @@ def set_up(connection: apsw.Connection) -> None:
                 f"SQLite answers {answer!r} to {setting} where {wanted!r} is needed: put the night folder "
                 "on a local file system",
             )
-    if value(connection, "SELECT count(*) FROM sqlite_schema") == 0:
-        _create(connection)
-    version = value(connection, "SELECT max(version) FROM schema_version")
+
+
+def check_schema(connection: apsw.Connection) -> None:
+    """Makes sure that the tables are ours, word for word.
+
+    Raises:
+        TallygateError: ``ledger.version``, ``ledger.damaged``.
+        apsw.Error: whatever SQLite meets.
+    """
+    version = None
+    if value(connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"):
+        version = value(connection, "SELECT max(version) FROM schema_version")
     if isinstance(version, int) and version > VERSION:
         raise TallygateError(
             "ledger.version",
@@ -134,15 +160,6 @@ def set_up(connection: apsw.Connection) -> None:
         )
     if version != VERSION or _words(connection) != sorted(TABLES):
         raise TallygateError("ledger.damaged", "the tables are not those of a ledger: see docs/ledger.md")
-
-
-def _create(connection: apsw.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for table in TABLES:
-        connection.execute(table)
-    connection.execute("INSERT INTO schema_version VALUES (?)", (VERSION,))
-    connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-    connection.execute("COMMIT")
 
 
 def _words(connection: apsw.Connection) -> list[Value]:

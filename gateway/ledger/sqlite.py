@@ -5,39 +5,44 @@ What lives here: `open_ledger`, which proves the past and opens the log, and `Sq
 The system calls of `append`, as `strace` shows them (docs/ledger.md has the whole story)::
 
     pwrite64(ledger.sqlite-wal, …) …       every changed page, the last frame marked as a commit
-    fdatasync(ledger.sqlite-wal)           then, and only then, append returns
+    fdatasync(ledger.sqlite-wal)
+    pwrite64(ledger.mark, …)               what is about to be acknowledged; durable some seconds later
+    newfstatat(data)                       are the names still our files'? Then, and only then, it returns
 
-and of a checkpoint, before the batch that finds `CHECKPOINT_PAGES` in the WAL::
+of a checkpoint, before the transaction that finds `CHECKPOINT_PAGES` in the WAL::
 
     fdatasync(ledger.sqlite-wal)
     pwrite64(ledger.sqlite, …) …
-    fdatasync(ledger.sqlite)               then the WAL is written from its start again
+    fdatasync(ledger.sqlite)
+    pwrite64(ledger.mark, …)               "all of the WAL is in the database"
+    pwrite64(ledger.sqlite-wal, …, 0)      with the next transaction: a header with other salts, in its place
+    fdatasync(ledger.sqlite-wal)           … and only then the frames behind it
 
-Who guards what: `_mutex` guards the connection, the tree and everything that changes with a commit. `_head`
-and `_failure` are replaced under it and may be read without it; `_refusals` is a deque of its own.
+and of a start and an end, where the same is done for good::
+
+    … as before …  pwrite64(ledger.mark, …)  fsync(ledger.mark)  ftruncate(ledger.sqlite-wal, 0)
+
+Who guards what: `_mutex` guards the connection, the tree and everything that changes with a commit.
+`_committed` and `_failure` are replaced under it and may be read without it; `_waiting` has its own lock.
 """
 
 import contextlib
-import os
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import apsw
-import msgspec
 
 from gateway import _core
 from gateway.base.clock import Clock
-from gateway.base.errors import TallygateError
-from gateway.base.files import PRIVATE_FILE, sync_directory
 from gateway.base.limits import REFUSALS_KEPT
-from gateway.ledger.judge import SIGNATURE, Known, Place, judge
+from gateway.ledger import faults, refusals
+from gateway.ledger.judge import Place, judge
+from gateway.ledger.lookup import Lookup
+from gateway.ledger.mark import Mark
 from gateway.ledger.opening import Opening, members, read_opening
-from gateway.ledger.owner import OwnerLock
 from gateway.ledger.protocol import (
-    MAX_EXCERPT,
     OPENING_ROUTE,
     Attachment,
     Entry,
@@ -52,45 +57,27 @@ from gateway.ledger.protocol import (
     Refused,
     Submission,
 )
-from gateway.ledger.recovery import Past, Site, prove, read_anew
-from gateway.ledger.schema import DECISION, PACKET, Row, require_version, rows, seal, set_up, value
+from gateway.ledger.recovery import Past, Site, prove
+from gateway.ledger.schema import DECISION, PACKET, Row, Value, rows, seal, value
+from gateway.ledger.start import Taken, taken
+from gateway.ledger.writing import insert, named, signer_of
 
-_T = TypeVar("_T")
-
-# Pages (of 4 KiB) in the WAL from which on the next batch is preceded by a checkpoint: 16 MiB are written
-# back in well under a second, and a crash leaves no more than that to read.
+# Pages (of 4 KiB) in the WAL from which on the next transaction is preceded by a checkpoint: 16 MiB are
+# written back in well under a second, and a crash leaves no more than that to read.
 CHECKPOINT_PAGES: Final = 4_096
-# Refusals that wait for the next batch, the newest of them.
-_REFUSALS_WAITING: Final = 1_024
-# Rows of one INSERT. A batch is written in the fewest statements, because each gives the GIL away and has to
-# wait for it again; powers of two, so that eight prepared statements serve every batch.
-_MOST_ROWS: Final = 128
-_ENTRY: Final = "(?,?,?,?,?,?,?,?,?)"
-
-_FILE: Final = "ledger.sqlite"
-
-# How a disk shows that it is failing: a flipped bit may also turn a text into something else.
-_DISK: Final = (apsw.Error, OSError, UnicodeDecodeError)
 
 _NOT_OPEN: Final = Refused(
     "log.not_open", "the commission has not opened the log yet; send the same bytes again later", "later"
 )
 
-_FIND_IDS: Final = (
-    "SELECT json_group_array(json_array(hex(id), idx)) FROM entry "
-    "WHERE id IN (SELECT unhex(value) FROM json_each(?))"
+_ENTRIES: Final = (
+    "SELECT idx, statement, received_at, route FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
 )
-_COUNT_ENTRIES: Final = (
-    "SELECT json_group_array(json_array(signer, route, entries)) FROM ("
-    "SELECT signer, route, count(*) AS entries FROM entry WHERE kind = ? "
-    "AND signer IN (SELECT value FROM json_each(?)) GROUP BY signer, route)"
+_DECISIONS: Final = (
+    "SELECT idx, statement, received_at, route FROM entry INDEXED BY entry_signer WHERE kind = ? ORDER BY idx"
 )
-_FIND_PAYLOADS: Final = (
-    "SELECT DISTINCT signer, sequence, substr(statement, 1, length(statement) - ?) "
-    "FROM json_each(?) AS wanted CROSS JOIN entry INDEXED BY entry_signer "
-    "ON kind = ? AND signer = wanted.value ->> 0 AND sequence = wanted.value ->> 1"
-)
-_LAST: Final = (
+_REFUSALS: Final = "SELECT record FROM refusal ORDER BY record DESC LIMIT ?"
+LAST: Final = (
     "SELECT sequence, id FROM entry WHERE kind = ?1 AND signer = ?2 AND sequence = ("
     "SELECT max(sequence) FROM entry WHERE kind = ?1 AND signer = ?2) ORDER BY idx LIMIT 1"
 )
@@ -112,16 +99,17 @@ def open_ledger(
         refusals_kept: rows of refused uploads; the oldest make room.
 
     Raises:
-        TallygateError: ``ledger.owned``, ``ledger.damaged``, ``ledger.behind``, ``ledger.published``,
-            ``ledger.sqlite``, ``ledger.setting``, ``ledger.version``, ``opening.*``.
+        TallygateError: ``ledger.owned``, ``ledger.incomplete``, ``ledger.damaged``, ``ledger.behind``,
+            ``ledger.published``, ``ledger.sqlite``, ``ledger.setting``, ``ledger.version``, ``opening.*``.
         LedgerFailedError: the disk does not read or write.
     """
     if _core.public_key(log_seed) != site.log_key:
         raise ValueError("the seed is not that of the site's log key")
     with contextlib.ExitStack() as undo:
-        connection = undo.enter_context(_taken(data, now))
-        past = prove(connection, site)
-        ledger = SqliteLedger(connection, log_seed, members(site.definition), past, refusals_kept)
+        held = undo.enter_context(taken(data, now, new=True))
+        past = prove(held.connection, site, held.files.mark)
+        ledger = SqliteLedger(held, log_seed, members(site.definition), past, refusals_kept)
+        ledger.settle()
         if past is None and any((data / "opening").glob("*.cose")):
             opening = read_opening(data / "opening", site.definition, site.log_key, site.roster)
             ledger.open_log(opening, clock())
@@ -138,57 +126,36 @@ def verify_ledger(data: Path, site: Site, *, now: Clock) -> Head | None:
     Raises:
         TallygateError: as `open_ledger`; also ``ledger.missing``.
     """
-    if not (data / _FILE).exists():
-        raise TallygateError("ledger.missing", "there is no ledger here yet", place=str(data / _FILE))
-    with _taken(data, now) as connection:
-        past = prove(connection, site)
-        found = value(connection, "PRAGMA integrity_check(1)")
-        if found != "ok":
-            raise apsw.CorruptError(str(found))
-        return None if past is None else past.head
+    with proved_ledger(data, site, now=now) as proved:
+        return None if proved is None else proved.head
 
 
 @contextlib.contextmanager
-def _taken(data: Path, now: Clock) -> Iterator[apsw.Connection]:
-    """The lock and the file, given back when the block ends; errors of the block in our words."""
-    require_version()
-    file = data / _FILE
-    try:
-        with (
-            OwnerLock(data / "ledger.lock", now()),
-            read_anew([file, file.with_name(f"{_FILE}-wal")]),
-            contextlib.closing(_connect(file)) as connection,
-        ):
-            set_up(connection)
-            sync_directory(data)
-            yield connection
-    except _DISK as error:
-        raise _at_start(error, file) from error
+def proved_ledger(data: Path, site: Site, *, now: Clock) -> Iterator["ProvedLedger | None"]:
+    """As `verify_ledger`, and gives the entries to read while the block runs; None: the ledger is empty."""
+    with taken(data, now, new=False) as held:
+        past = prove(held.connection, site, held.files.mark)
+        found = value(held.connection, "PRAGMA integrity_check(1)")
+        if found != "ok":
+            raise apsw.CorruptError(str(found))
+        yield None if past is None else ProvedLedger(held.connection, past.head)
 
 
-def _connect(file: Path) -> apsw.Connection:
-    # SQLite would make it for everybody to read; its -wal takes the mode of the file.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE))
-    return apsw.Connection(str(file))
+class ProvedLedger:
+    """The entries of a stopped night's ledger, which was proved; made by `proved_ledger`.
 
+    Attributes:
+        head: the proved head.
+    """
 
-def _at_start(error: apsw.Error | OSError | UnicodeDecodeError, file: Path) -> TallygateError:
-    if isinstance(error, apsw.BusyError):
-        return TallygateError(
-            "ledger.owned",
-            "another program has this file open (a copy or a database browser?): close it first",
-            place=str(file),
-        )
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError | UnicodeDecodeError):
-        return TallygateError(
-            "ledger.damaged",
-            f"SQLite cannot read the file ({error}). Change nothing, copy the folder data to another disk, "
-            'and follow "When it refuses to start" in docs/ledger.md',
-            place=str(file),
-        )
-    return LedgerFailedError(
-        f"the disk does not read or write: {_words(error)}. See its health first", place=str(file)
-    )
+    def __init__(self, connection: apsw.Connection, head: Head) -> None:
+        self._connection = connection
+        self.head: Final = head
+
+    def chunks(self, size: int) -> Iterator[list[Entry]]:
+        """All entries in their order, so many at a time."""
+        for start in range(0, self.head.size, size):
+            yield [_entry(row) for row in rows(self._connection, _ENTRIES, (start, start + size))]
 
 
 class _Log(NamedTuple):
@@ -203,28 +170,43 @@ class SqliteLedger:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        held: Taken,
         log_seed: bytes,
         members: dict[bytes, int],
         past: Past | None,
         refusals_kept: int,
     ) -> None:
-        self._connection = connection
+        self._connection = held.connection
+        self._files = held.files
         self._owned = contextlib.ExitStack()
         self._log_seed = log_seed
         self._members = members
         self._tree = _core.Tree() if past is None else past.tree
         self._committed = Head(0, self._tree.root(), "") if past is None else past.head
         self._log = None if past is None else _Log(past.origin, _core.NoteSigner(past.origin, log_seed))
+        self._lookup = Lookup(held.connection)
         self._refusals_kept = refusals_kept
-        self._refusals: deque[Refusal] = deque(maxlen=_REFUSALS_WAITING)
+        self._refused = _newest_refusal(held.connection)
+        self._waiting = refusals.Waiting()
         self._mutex = threading.Lock()
         self._failure: LedgerFailedError | None = None
-        self._wal_pages = 0
-        connection.set_wal_hook(self._after_commit)
+        # Pages in the write-ahead log and its salts; None: it begins anew with the next transaction.
+        self._wal_pages = held.pages
+        self._salts = self._files.salts() if held.pages else None
+        self._connection.set_wal_hook(self._after_commit)
+
+    def settle(self) -> None:
+        """Ends the start: folds the write-ahead log of the process before into the database and empties it.
+
+        A torn last transaction must not stand behind what is written from now on.
+
+        Raises:
+            apsw.Error, OSError: a write failed.
+        """
+        self._fold()
 
     def own(self, owned: contextlib.ExitStack) -> None:
-        """Takes over what `close` gives back: the file and its lock."""
+        """Takes over what `close` gives back: the files and their lock."""
         owned.callback(self._connection.set_wal_hook, None)
         self._owned = owned
 
@@ -246,25 +228,26 @@ class SqliteLedger:
             log = _Log(opening.origin, _core.NoteSigner(opening.origin, self._log_seed))
             fresh = [Submission(one, received_at, OPENING_ROUTE, None) for one in opening.statements]
             with self._transaction():
-                head = self._write(fresh, log)
-                self._execute("COMMIT")
-                self._committed, self._log = head, log
+                self._commit(self._write(fresh, log))
+                self._log = log
 
     def append(self, batch: Sequence[Submission]) -> list[Outcome]:
         """See `gateway.ledger.protocol.Ledger.append`."""
         with self._serving("appending"):
             if self._log is None:
                 return [_NOT_OPEN] * len(batch)
-            if self._wal_pages >= CHECKPOINT_PAGES:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
-            places = self._places([submission.statement.id for submission in batch])
-            unknown = [submission for submission in batch if submission.statement.id not in places]
-            verdict = judge(batch, places, self._known(unknown), self._committed.size)
+            places, known = self._lookup.known(batch)
+            verdict = judge(batch, places, known, self._committed.size)
             if verdict.fresh:
                 with self._transaction():
+                    refused = self._waiting.next()
                     head = self._write(verdict.fresh, self._log)
-                    self._execute("COMMIT")
-                    self._committed = head
+                    self._write_refusals(refused)
+                    self._commit(head)
+                self._lookup.committed(verdict.fresh)
+                self._waiting.written(refused)
+            else:
+                self._files.require_ours()
             return [
                 Logged(answer.standing, self._receipt(answer.entry)) if isinstance(answer, Place) else answer
                 for answer in verdict.answers
@@ -273,73 +256,83 @@ class SqliteLedger:
     def head(self) -> Head | None:
         """See `gateway.ledger.protocol.Ledger.head`."""
         if self._failure is not None:
-            raise LedgerFailedError(self._failure.detail)
+            raise LedgerFailedError(self._failure.detail, place=self._failure.place)
         head = self._committed
         return head if head.size else None
 
     def receipt(self, id: bytes) -> Receipt | None:  # noqa: A002 - the word of the format
         """See `gateway.ledger.protocol.Ledger.receipt`."""
         with self._serving("looking up an id"):
-            index = self._places([id]).get(id)
+            index = self._lookup.places([id]).get(id)
             return None if index is None else self._receipt(index)
 
     def entries(self, start: int, end: int) -> list[Entry]:
         """See `gateway.ledger.protocol.Ledger.entries`."""
+        if start < 0:
+            raise ValueError(f"no entry has the index {start}")
         with self._serving("reading entries"):
             end = min(end, self._committed.size)
-            sql = (
-                "SELECT idx, statement, received_at, route FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
-            )
-            found = []
-            for expected, row in enumerate(rows(self._connection, sql, (start, end)), start):
-                match row:
-                    case (int() as idx, bytes() as statement, int() as at, str() as route) if idx == expected:
-                        found.append(Entry(idx, statement, at, route))
-                    case _:
-                        raise apsw.CorruptError(f"entry {expected} is not where it was")
+            found = [_entry(row) for row in rows(self._connection, _ENTRIES, (start, end))]
+            for expected, entry in enumerate(found, start):
+                if entry.index != expected:
+                    raise apsw.CorruptError(f"entry {expected} is not where it was")
             if len(found) != max(0, end - start):
                 raise apsw.CorruptError(f"entry {start + len(found)} is not where it was")
             return found
 
+    def decisions(self) -> list[Entry]:
+        """See `gateway.ledger.protocol.Ledger.decisions`."""
+        with self._serving("reading decisions"):
+            return [_entry(row) for row in rows(self._connection, _DECISIONS, (DECISION,))]
+
     def last(self, device: int) -> Last | None:
         """See `gateway.ledger.protocol.Ledger.last`."""
         with self._serving("looking up a device"):
-            for row in rows(self._connection, _LAST, (PACKET, device)):
-                match row:
-                    case (int() as sequence, bytes() as identity):
-                        return Last(sequence, identity)
-            return None
+            match list(rows(self._connection, LAST, (PACKET, device))):
+                case []:
+                    return None
+                case [(int() as sequence, bytes() as identity)]:
+                    return Last(sequence, identity)
+            raise apsw.CorruptError("a device's last entry has changed")
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal, route: str | None = None) -> None:
         """See `gateway.ledger.protocol.Ledger.refuse`."""
-        self._refusals.append(refusal)
+        self._waiting.add(refusal, route)
+
+    def write_refusals(self) -> None:
+        """See `gateway.ledger.protocol.Ledger.write_refusals`."""
+        with self._serving("writing refusals"):
+            self._write_waiting()
 
     def refusals(self, limit: int) -> list[Refusal]:
         """See `gateway.ledger.protocol.Ledger.refusals`."""
         with self._serving("reading refusals"):
-            sql = "SELECT at, code, device, sha256, excerpt FROM refusal ORDER BY number DESC LIMIT ?"
             found = []
-            for row in rows(self._connection, sql, (limit,)):
-                match row:
-                    case (
-                        int() as at,
-                        str() as code,
-                        int() | None as device,
-                        bytes() as sha,
-                        bytes() as excerpt,
-                    ):
-                        found.append(Refusal(at, code, device, sha, excerpt))
+            wanted = min(limit, self._refusals_kept)
+            for (record,) in rows(self._connection, _REFUSALS, (wanted,)):
+                decoded = refusals.decode(record)
+                if decoded is None:
+                    raise apsw.CorruptError("a refusal has changed")
+                found.append(decoded[1])
             return found
 
     def named(self, sha256: bytes) -> list[Named]:
         """See `gateway.ledger.protocol.Ledger.named`."""
         with self._serving("looking up a paper"):
-            sql = "SELECT device, station, media, size FROM named WHERE sha256 = ?"
             found = []
-            for row in rows(self._connection, sql, (sha256,)):
+            for row in rows(self._connection, "SELECT * FROM named WHERE sha256 = ?", (sha256,)):
                 match row:
-                    case (int() as device, int() as station, int() as media, int() as size):
+                    case (
+                        bytes(),
+                        int() as device,
+                        int() as station,
+                        int() as media,
+                        int() as size,
+                        int() as sealed,
+                    ) if seal(row[:-1]) == sealed:
                         found.append(Named(device, station, media, size))
+                    case _:
+                        raise apsw.CorruptError("a named paper has changed")
             return found
 
     def store_attachment(self, attachment: Attachment) -> None:
@@ -347,29 +340,28 @@ class SqliteLedger:
         with self._serving("noting a paper"), self._transaction():
             row = (attachment.sha256, attachment.size, attachment.media, attachment.received_at)
             self._execute("INSERT OR IGNORE INTO attachment VALUES (?,?,?,?,?)", (*row, seal(row)))
-            self._execute("COMMIT")
+            self._commit(self._committed)
 
     def attachment(self, sha256: bytes) -> Attachment | None:
         """See `gateway.ledger.protocol.Ledger.attachment`."""
         with self._serving("looking up a paper"):
-            sql = "SELECT size, media, received_at FROM attachment WHERE sha256 = ?"
-            for row in rows(self._connection, sql, (sha256,)):
-                match row:
-                    case (int() as size, int() as media, int() as received_at):
-                        return Attachment(sha256, size, media, received_at)
-            return None
+            match list(rows(self._connection, "SELECT * FROM attachment WHERE sha256 = ?", (sha256,))):
+                case []:
+                    return None
+                case [(bytes(), int() as size, int() as media, int() as received_at, int() as sealed)] if (
+                    seal((sha256, size, media, received_at)) == sealed
+                ):
+                    return Attachment(sha256, size, media, received_at)
+            raise apsw.CorruptError("a stored paper's row has changed")
 
     def close(self) -> None:
         """See `gateway.ledger.protocol.Ledger.close`. After a failure nothing is written; twice is once."""
         with self._mutex:
             try:
                 if self._failure is None:
-                    if self._refusals:
-                        with self._transaction():
-                            self._write_refusals()
-                            self._execute("COMMIT")
-                    self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            except _DISK as error:
+                    self._write_waiting()
+                    self._fold()
+            except faults.DISK as error:
                 raise self._fail("closing", error) from error
             finally:
                 self._failure = self._failure or LedgerFailedError("the ledger is closed")
@@ -382,15 +374,17 @@ class SqliteLedger:
         """Takes the mutex; the first error of SQLite or the system ends the ledger."""
         with self._mutex:
             if self._failure is not None:
-                raise LedgerFailedError(self._failure.detail)
+                raise LedgerFailedError(self._failure.detail, place=self._failure.place)
             try:
                 yield
-            except _DISK as error:
+            except faults.DISK as error:
                 raise self._fail(doing, error) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Undoes what was not committed, in the tree too. The block commits, and then replaces the head."""
+        """Undoes what was not committed, in the tree too. The block ends with `_commit`."""
+        if self._wal_pages >= CHECKPOINT_PAGES:
+            self._checkpoint()
         size = self._tree.size
         self._execute("BEGIN IMMEDIATE")
         try:
@@ -408,85 +402,69 @@ class SqliteLedger:
             raise
 
     def _fail(self, doing: str, error: BaseException) -> LedgerFailedError:
+        errno = self._connection.system_errno if isinstance(error, apsw.Error) else 0
         self._failure = LedgerFailedError(
-            f"{doing} failed ({_words(error)}): nothing is acknowledged any more. The process has to end; "
-            "the next start proves what is on the disk. See the disk's health and free space first"
+            f"{doing} failed ({faults.words(error)}): nothing is acknowledged any more. The process has to "
+            f"end; the next start proves what is on the disk. Before it: {faults.advice(error, errno)}",
+            place=faults.place(error, ""),
         )
         return self._failure
 
-    def _execute(self, sql: str, bindings: Row = ()) -> None:
+    def _execute(self, sql: str, bindings: Sequence[Value] = ()) -> None:
         self._connection.execute(sql, bindings)
+
+    def _commit(self, head: Head) -> None:
+        """Commits; when it returns, everything of the transaction may be acknowledged."""
+        noted = self._wal_pages
+        self._execute("COMMIT")
+        self._committed = head
+        if self._wal_pages != noted:
+            if self._salts is None:
+                self._salts = self._files.salts()
+            self._files.note(Mark(head.size, head.root, self._salts, self._wal_pages, folded=False))
+        self._files.require_ours()
 
     def _after_commit(self, connection: apsw.Connection, name: str, pages: int) -> int:
         del connection, name
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-    def _checkpoint(self, mode: int) -> None:
-        pages, written = self._connection.wal_checkpoint("main", mode)
+    def _checkpoint(self) -> None:
+        """Brings all of the write-ahead log into the database; the next transaction begins it anew."""
+        pages, written = self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
         if pages != written:
             raise apsw.IOError(f"a checkpoint wrote {written} of {pages} pages")
-        self._wal_pages = 0
+        head, salts = self._committed, self._salts or self._files.mark.salts
+        self._files.note(Mark(head.size, head.root, salts, self._wal_pages, folded=True))
+        self._wal_pages, self._salts = 0, None
+
+    def _fold(self) -> None:
+        """As `_checkpoint`, durably, and empties the write-ahead log."""
+        self._checkpoint()
+        self._files.sync_mark()
+        pages, written = self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if pages != written:
+            raise apsw.IOError(f"a checkpoint wrote {written} of {pages} pages")
 
     def _receipt(self, index: int) -> Receipt:
         head = self._committed
         return Receipt(index, self._tree.inclusion(index, head.size), head.note)
 
-    def _places(self, ids: Sequence[bytes]) -> dict[bytes, int]:
-        """The index of each id that the log holds."""
-        wanted = msgspec.json.encode([identity.hex() for identity in ids]).decode()
-        found = self._json(_FIND_IDS, (wanted,), list[tuple[str, int]])
-        return {bytes.fromhex(identity): index for identity, index in found}
-
-    def _known(self, batch: Sequence[Submission]) -> Known:
-        """What quotas and conflicts of these new statements depend on."""
-        statements = [one.statement for one in batch]
-        packets = [(one.device, one.sequence) for one in statements if one.device is not None]
-        if not packets:
-            return Known({}, {})
-        devices = msgspec.json.encode(list({device for device, _ in packets})).decode()
-        counted = self._json(_COUNT_ENTRIES, (PACKET, devices), list[tuple[int, str, int]])
-        payloads: dict[tuple[int, int], list[bytes]] = {}
-        wanted = msgspec.json.encode(list(set(packets))).decode()
-        for row in rows(self._connection, _FIND_PAYLOADS, (SIGNATURE, wanted, PACKET)):
-            match row:
-                case (int() as device, int() as sequence, bytes() as content):
-                    payloads.setdefault((device, sequence), []).append(content)
-        return Known(payloads, {(device, route): entries for device, route, entries in counted})
-
-    def _json(self, sql: str, bindings: Row, shape: type[_T]) -> _T:
-        """The one JSON document that a query answers: one row is one turn of the GIL, whatever it holds."""
-        found = value(self._connection, sql, bindings)
-        if not isinstance(found, str):
-            raise apsw.CorruptError("SQLite does not answer in JSON")
-        return msgspec.json.decode(found, type=shape)
-
     def _write(self, fresh: Sequence[Submission], log: "_Log") -> Head:
         """Inserts the entries, extends the tree, signs the new head and puts it in the old one's place."""
-        begin = self._committed.size
-        statements = [one.statement for one in fresh]
-        leaves = [statement.leaf_hash for statement in statements]
-        bindings: list[Row] = [
-            (
-                begin + n,
-                statement.id,
-                leaf,
-                statement.encoded,
-                *self._signer_of(statement),
-                one.received_at,
-                one.route,
-            )
-            for n, (one, statement, leaf) in enumerate(zip(fresh, statements, leaves, strict=True))
-        ]
-        at = 0
-        while at < len(bindings):
-            count = min(_MOST_ROWS, 1 << (len(bindings) - at).bit_length() - 1)
-            values = ",".join([_ENTRY] * count)
-            part = tuple(cell for row in bindings[at : at + count] for cell in row)
-            self._execute(f"INSERT INTO entry VALUES {values}", part)  # noqa: S608 - placeholders only
-            at += count
-        self._write_names(statements)
-        self._write_refusals()
+        leaves: list[bytes] = []
+        cells: list[Value] = []
+        names: list[Value] = []
+        for index, one in enumerate(fresh, self._committed.size):
+            statement = one.statement
+            leaf = statement.leaf_hash
+            leaves.append(leaf)
+            cells += (index, statement.id, leaf, statement.encoded)
+            cells += signer_of(statement, self._members)
+            cells += (one.received_at, one.route)
+            names += named(statement)
+        insert(self._connection, "INSERT INTO entry", cells)
+        insert(self._connection, "INSERT OR IGNORE INTO named", names)
         self._tree.append(leaves)
         head = self._sign(log)
         self._execute("INSERT OR REPLACE INTO head VALUES (1,?,?,?)", (head.size, head.root, head.note))
@@ -498,38 +476,34 @@ class SqliteLedger:
         if self._tree.size < committed.size or self._tree.root(committed.size) != committed.root:
             raise apsw.CorruptError("the tree in memory does not extend the committed head")
         size, root = self._tree.size, self._tree.root()
-        return Head(size, root, log.signer.sign(_core.Checkpoint(log.origin, size, root).text))
+        return Head(size, root, log.signer.sign_checkpoint(size, root))
 
-    def _signer_of(self, statement: _core.Statement) -> tuple[int, int, int]:
-        """The columns signer, sequence, kind: a decision's are its member's and its own number."""
-        if statement.device is not None and statement.sequence is not None:
-            return statement.device, statement.sequence, PACKET
-        member = self._members.get(statement.kid)
-        number = statement.content[2]
-        if member is None or not isinstance(number, int):
-            raise ValueError("a decision of somebody who is not a member was taken for verified")
-        return member, number, DECISION
+    def _write_waiting(self) -> None:
+        """Writes every refusal that waits, in one transaction."""
+        if refused := self._waiting.next(refusals.WAITING):
+            with self._transaction():
+                self._write_refusals(refused)
+                self._commit(self._committed)
+            self._waiting.written(refused)
 
-    def _write_names(self, statements: Sequence[_core.Statement]) -> None:
-        for statement in statements:
-            if statement.device is None or statement.station is None:
-                continue
-            for sha256, media, size, _, _ in statement.attachments:
-                row = (sha256, statement.device, statement.station, media, size)
-                self._execute("INSERT OR IGNORE INTO named VALUES (?,?,?,?,?,?)", (*row, seal(row)))
-
-    def _write_refusals(self) -> None:
-        if not self._refusals:
-            return
-        newest = value(self._connection, "SELECT max(number) FROM refusal")
-        number = newest if isinstance(newest, int) else 0
-        while self._refusals:
-            one = self._refusals.popleft()
-            number += 1
-            row = (number, one.at, one.code, one.device, one.sha256, one.excerpt[:MAX_EXCERPT])
-            self._execute("INSERT INTO refusal VALUES (?,?,?,?,?,?,?)", (*row, seal(row)))
-        self._execute("DELETE FROM refusal WHERE number <= ?", (number - self._refusals_kept,))
+    def _write_refusals(self, refused: Sequence[Refusal]) -> None:
+        """Puts them in the place of the oldest."""
+        cells: list[Value] = []
+        for number, one in enumerate(refused, self._refused + 1):
+            cells += (number % self._refusals_kept, refusals.encode(number, one))
+        insert(self._connection, "INSERT OR REPLACE INTO refusal", cells)
+        # Numbers of a batch that was undone stay unused.
+        self._refused += len(refused)
 
 
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _newest_refusal(connection: apsw.Connection) -> int:
+    newest = value(connection, "SELECT max(record) FROM refusal")
+    decoded = None if newest is None else refusals.decode(newest)
+    return 0 if decoded is None else decoded[0]
+
+
+def _entry(row: Row) -> Entry:
+    match row:
+        case (int() as index, bytes() as statement, int() as received_at, str() as route):
+            return Entry(index, statement, received_at, route)
+    raise apsw.CorruptError(f"entry {row[0]!r} is not one")

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import apsw
 
-# Which file of the database: `ledger.sqlite`, its WAL, or the journal of the very first transaction.
-File: TypeAlias = Literal["db", "wal", "journal"]
+# Which file of the database: `ledger.sqlite` or its WAL. Any other would be news.
+File: TypeAlias = Literal["db", "wal"]
 # The share of surviving writes of which only the first sectors survive.
 _TORN = 0.3
 _SECTOR = 512
@@ -20,6 +20,9 @@ Do: TypeAlias = Callable[[], None]
 
 class Disk:
     """A disk without faults. Each method may do it, not do it, do a part, raise, or never return."""
+
+    def opened(self, file: File, content: bytes) -> None:
+        """SQLite has opened the file, which holds this."""
 
     def write(self, file: File, offset: int, data: bytes, part: Callable[[bytes], None]) -> None:
         part(data)
@@ -32,16 +35,17 @@ class Disk:
 
 
 def _kind(name: str) -> File:
-    if name.endswith("-wal"):
-        return "wal"
-    return "journal" if name.endswith("-journal") else "db"
+    assert name.endswith(("ledger.sqlite", "ledger.sqlite-wal")), name
+    return "wal" if name.endswith("-wal") else "db"
 
 
 class _File(apsw.VFSFile):
     def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         super().__init__(_REAL, name, flags)
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
         self._disk = disk
-        self._kind = _kind(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        self._kind = _kind(path)
+        disk.opened(self._kind, Path(path).read_bytes())
 
     def xWrite(self, data: object, offset: int) -> None:  # noqa: N802 - SQLite's name
         assert isinstance(data, bytes)
@@ -116,9 +120,12 @@ class VolatileDisk(Disk):
     """Keeps what was synced apart from what was only written, and can show what a power cut leaves."""
 
     def __init__(self) -> None:
-        self._durable: dict[File, bytearray] = {"db": bytearray(), "wal": bytearray(), "journal": bytearray()}
-        self._pending: dict[File, list[tuple[int, bytes | None]]] = {"db": [], "wal": [], "journal": []}
+        self._durable: dict[File, bytearray] = {"db": bytearray(), "wal": bytearray()}
+        self._pending: dict[File, list[tuple[int, bytes | None]]] = {"db": [], "wal": []}
         self.syncs: list[File] = []
+
+    def opened(self, file: File, content: bytes) -> None:
+        self._durable[file] = bytearray(content)
 
     def write(self, file: File, offset: int, data: bytes, part: Callable[[bytes], None]) -> None:
         self._pending[file].append((offset, data))

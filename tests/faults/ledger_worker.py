@@ -115,9 +115,9 @@ def deadly_signer(disk: DeadlyDisk) -> Callable[[str, bytes], object]:
             self._signer = real(name, seed)
             self.vkey = self._signer.vkey
 
-        def sign(self, text: str) -> str:
+        def sign_checkpoint(self, size: int, root: bytes) -> str:
             disk.at("before sign")
-            note = self._signer.sign(text)
+            note = self._signer.sign_checkpoint(size, root)
             disk.at("after sign")
             return note
 

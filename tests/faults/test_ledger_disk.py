@@ -1,5 +1,7 @@
 """Errors of the disk end the ledger at once, and a power cut takes nothing that was acknowledged."""
 
+import errno
+import os
 import random
 import shutil
 from collections.abc import Sequence
@@ -10,7 +12,9 @@ import apsw
 import pytest
 
 from gateway import _core
-from gateway.ledger import sqlite
+from gateway.base.errors import TallygateError
+from gateway.base.files import write_durably
+from gateway.ledger import files, sqlite
 from gateway.ledger.protocol import Attachment, LedgerFailedError, Logged, Refusal
 from gateway.ledger.sqlite import SqliteLedger
 from tests.faults.disk import FailingDisk, File, VolatileDisk, mounted
@@ -98,9 +102,10 @@ def test_the_first_error_ends_the_ledger(
         ledger = night.open()
         append(ledger, [packet(1, number) for number in range(1, 4)], acknowledged)
         disk.arm()
-        with pytest.raises(LedgerFailedError, match="nothing is acknowledged any more"):
+        with pytest.raises(LedgerFailedError, match="nothing is acknowledged any more") as caught:
             append_many(ledger, acknowledged)
         assert disk.failed
+        assert ("make room" in caught.value.detail) == (error is apsw.FullError)
         # The disk works again, which must not matter.
         every_call_fails(ledger)
         before = (night.data / "ledger.sqlite").read_bytes()
@@ -135,16 +140,28 @@ def test_an_error_while_it_closes(tmp_path: Path) -> None:
     assert lost(night, acknowledged) == 0
 
 
-@pytest.mark.parametrize(
-    ("call", "file"), [("write", "journal"), ("sync", "journal"), ("write", "db"), ("sync", "db")]
-)
-def test_an_error_at_the_first_start(tmp_path: Path, call: Literal["write", "sync"], file: File) -> None:
+@pytest.mark.parametrize("name", ["ledger.sqlite-wal", "ledger.mark", "ledger.sqlite"])
+@pytest.mark.parametrize("call", ["write", "rename", "sync"])
+def test_an_error_at_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, call: str
+) -> None:
+    """Wherever the making of the files ends, nothing is there yet and the next start makes them."""
     night = Night(tmp_path)
-    disk = FailingDisk(call, file, apsw.IOError, 0)
-    disk.arm()
-    with mounted(disk), pytest.raises(LedgerFailedError, match="does not read or write"):
-        night.open()
-    assert disk.failed
+
+    def fail(path: Path, data: bytes, *, mode: int | None = None) -> None:
+        if path.name == name and call == "write":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        if path.name != name or call == "sync":
+            write_durably(path, data, mode=mode)
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_durably", fail)
+        with pytest.raises(LedgerFailedError, match=r"No space|Input/output") as caught:
+            night.open()
+    assert caught.value.place == str(night.data / name)
+    assert ("make room" in caught.value.detail) == (call == "write")
     assert lost(night, {}) == 0
 
 
@@ -156,19 +173,24 @@ def test_a_fault_that_is_not_the_disks_undoes_the_batch(
     acknowledged: Acknowledged = {}
     append(ledger, [packet(1, 1)], acknowledged)
     before = ledger.head()
-
-    def no_memory(origin: str, size: int, root: bytes) -> None:
-        raise MemoryError
-
+    refused = Refusal(OPENED_AT, "statement.signature", 1, bytes(32), b"")
+    ledger.refuse(refused)
     with monkeypatch.context() as patched:
-        patched.setattr(_core, "Checkpoint", no_memory)
+        patched.setattr(ledger, "_sign", no_memory)
         with pytest.raises(MemoryError):
             ledger.append([submit(packet(1, 2)), submit(packet(1, 3))])
     assert ledger.head() == before
     assert ledger.receipt(packet(1, 2).id) is None
+    assert ledger.refusals(1) == []
     append(ledger, [packet(1, 4), packet(1, 2)], acknowledged)
+    assert ledger.refusals(1) == [refused]
     ledger.close()
     assert lost(night, acknowledged) == 0
+
+
+def no_memory(log: object) -> None:
+    """What a signer answers without memory."""
+    raise MemoryError
 
 
 class Unforgetting:
@@ -189,11 +211,8 @@ def test_a_failing_undo_ends_the_ledger(tmp_path: Path, monkeypatch: pytest.Monk
     acknowledged: Acknowledged = {}
     append(ledger, [packet(1, 1)], acknowledged)
 
-    def no_memory(origin: str, size: int, root: bytes) -> None:
-        raise MemoryError
-
     with monkeypatch.context() as patched:
-        patched.setattr(_core, "Checkpoint", no_memory)
+        patched.setattr(ledger, "_sign", no_memory)
         patched.setattr(ledger, "_tree", Unforgetting(ledger._tree))
         with pytest.raises(LedgerFailedError, match="undoing"):
             ledger.append([submit(packet(1, 2))])
@@ -229,26 +248,41 @@ def test_the_power_cut_is_real(tmp_path: Path) -> None:
     assert all(gone)
 
 
-def cut(root: Path, seed: int, survivors: float, *, normal: bool) -> int:
-    """Appends, cuts the power at a seeded moment, starts again from the platters, and counts the lost."""
+def test_what_a_power_cut_took_is_refused_where_the_mark_survived(tmp_path: Path) -> None:
+    """A disk that lies about fsync: nothing of the database is there, and the mark is."""
+    with pytest.raises(TallygateError) as caught:
+        cut(tmp_path, 1, 0.0, normal=True, mark=-1)
+    assert caught.value.code == "ledger.damaged"
+
+
+def cut(root: Path, seed: int, survivors: float, *, normal: bool, mark: int | None = None) -> int:
+    """Appends, cuts the power at a seeded moment, starts again from the platters, and counts the lost.
+
+    The mark is never synced: one of those since the start is on the platters, the `mark`-th or, where it must
+    not matter, any of them; with `normal` the oldest.
+    """
     chance = random.Random(seed)
     night = Night(root)
+    night.open().close()
     acknowledged: Acknowledged = {}
     disk = VolatileDisk()
     with mounted(disk):
         ledger = night.open()
+        marks = [(night.data / "ledger.mark").read_bytes()]
         if normal:
             ledger._connection.execute("PRAGMA synchronous=NORMAL")
         for number in range(1, chance.randrange(5, 25)):
-            append(
-                ledger, [packet(device, number) for device in range(1, chance.randrange(2, 12))], acknowledged
-            )
+            devices = range(1, chance.randrange(2, 12))
+            append(ledger, [packet(device, number) for device in devices], acknowledged)
+            marks.append((night.data / "ledger.mark").read_bytes())
         left = root / "left"
         left.mkdir()
         disk.cut(left, chance, survivors=survivors)
         ledger.close()
     for file in left.iterdir():
         shutil.move(file, night.data / file.name)
+    kept = mark if mark is not None else 0 if normal else chance.randrange(len(marks))
+    (night.data / "ledger.mark").write_bytes(marks[kept])
     return lost(night, acknowledged)
 
 
@@ -268,3 +302,27 @@ def test_the_syncs_of_a_batch_and_of_a_checkpoint(tmp_path: Path) -> None:
             ledger.append([submit(packet(3, len(ledger.entries(0, 10_000))))])
         assert disk.syncs == ["wal", "db", "wal", "wal"]
         ledger.close()
+
+
+def test_the_mark_is_durable_before_the_log_is_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave an empty log and a mark that says it was full."""
+    night = Night(tmp_path)
+    lengths: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "ledger.mark":
+            lengths.append((night.data / "ledger.sqlite-wal").stat().st_size)
+        real(descriptor)
+
+    ledger = night.open()
+    ledger.append([submit(packet(1, 1))])
+    monkeypatch.setattr(os, "fsync", fsync)
+    ledger.append([submit(packet(1, 2))])
+    assert lengths == []
+    ledger.close()
+    assert len(lengths) == 1
+    assert lengths[0] > 0
+    assert (night.data / "ledger.sqlite-wal").stat().st_size == 0

@@ -72,7 +72,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(params=sorted(STORES))
 def unopened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "night", STORES[request.param], opening=False)
+    made = Store(tmp_path / "unopened", STORES[request.param], opening=False)
     yield made
     made.ledger.close()
 
@@ -199,6 +199,30 @@ def test_decisions_have_no_quota_and_no_conflict(store: Store) -> None:
     assert store.standings([submit(packet(1, 2), "box:1", 1)]) == ["accepted"]
 
 
+def test_the_decisions_of_a_log(store: Store, unopened: Store) -> None:
+    assert unopened.ledger.decisions() == []
+    opening = store.ledger.entries(0, 2)
+    assert store.ledger.decisions() == opening
+    mixed = [
+        submit(packet(1, 1)),
+        submit(store.night.decision(3, 2), "commission:2"),
+        submit(packet(1, 2)),
+        submit(store.night.decision(2, 3), "commission:3"),
+        submit(store.night.decision(2, 1), "commission:1"),
+    ]
+    store.ledger.append(mixed)
+    entries = store.ledger.entries(0, 10)
+    assert store.ledger.decisions() == [entries[index] for index in (0, 1, 3, 5, 6)]
+    assert store.again().decisions() == [entries[index] for index in (0, 1, 3, 5, 6)]
+
+
+def test_no_index_is_below_zero(store: Store) -> None:
+    """The caller's fault is not the end of the ledger."""
+    with pytest.raises(ValueError, match="index"):
+        store.ledger.entries(-1, 3)
+    assert len(store.ledger.entries(0, 3)) == 2
+
+
 def test_the_last_packet_of_a_device(store: Store) -> None:
     assert store.ledger.last(1) is None
     seven = packet(1, 7)
@@ -243,6 +267,92 @@ def test_refusals_are_written_with_the_next_batch_up_to_a_quota(store: Store) ->
     assert store.ledger.refusals(2) == kept[:2]
 
 
+BAD_REFUSALS: dict[str, dict[str, object]] = {
+    "a device beyond": {"device": 2**63},
+    "a device below": {"device": -1},
+    "no number": {"device": "7"},
+    "a time beyond": {"at": 2**63},
+    "a time below": {"at": -1},
+    "half a pair": {"code": "statement.\ud800"},
+    "no code": {"code": None},
+    "a long code": {"code": "x" * 49},
+    "a code in other letters": {"code": "statement.é"},
+    "no hash": {"sha256": None},
+    "a short hash": {"sha256": bytes(31)},
+    "a long hash": {"sha256": bytes(33)},
+    "no excerpt": {"excerpt": None},
+    "an excerpt that is text": {"excerpt": "x"},
+}
+
+
+@pytest.mark.parametrize("what", sorted(BAD_REFUSALS))
+def test_a_refusal_that_cannot_be_stored_is_the_callers_fault(store: Store, what: str) -> None:
+    """It must not meet the honest batch that would have taken it along."""
+    good: dict[str, object] = {
+        "at": OPENED_AT,
+        "code": "limit.device",
+        "device": 1,
+        "sha256": bytes(32),
+        "excerpt": b"",
+    }
+    make: Callable[..., Refusal] = Refusal
+    with pytest.raises(ValueError, match="refusal"):
+        store.ledger.refuse(make(**(good | BAD_REFUSALS[what])))
+    store.ledger.refuse(make(**good))
+    assert store.standings([submit(packet(1, 1))]) == ["accepted"]
+    assert store.again().refusals(10) == [make(**good)]
+
+
+def test_a_batch_takes_only_so_many_refusals_along(store: Store) -> None:
+    for number in range(150):
+        store.ledger.refuse(Refusal(OPENED_AT + number, "limit.device", 1, bytes(32), b""))
+    newest = []
+    for sequence in (1, 2, 3, 4):
+        store.ledger.append([submit(packet(1, sequence))])
+        newest.append(store.ledger.refusals(1)[0].at - OPENED_AT)
+    assert newest == [63, 127, 149, 149]
+
+
+def test_refusals_are_written_alone_where_somebody_asks_for_it(store: Store, unopened: Store) -> None:
+    for one in (store, unopened):
+        before, entries = one.ledger.head(), one.ledger.entries(0, 10)
+        one.ledger.write_refusals()
+        for number in range(5):
+            one.ledger.refuse(Refusal(OPENED_AT + number, "log.not_open", 1, bytes(32), b""))
+        one.ledger.write_refusals()
+        one.ledger.write_refusals()
+        kept = one.ledger.refusals(10)
+        assert [refusal.at - OPENED_AT for refusal in kept] == [4, 3, 2, 1, 0]
+        assert (one.ledger.head(), one.ledger.entries(0, 10)) == (before, entries)
+        assert one.again().refusals(10) == kept
+        assert one.ledger.head() == before
+
+
+def test_one_route_does_not_take_all_the_room(store: Store) -> None:
+    """Whoever floods the gateway must not hide what happens to the others."""
+    first = Refusal(OPENED_AT, "statement.signature", 1, bytes(32), b"")
+    store.ledger.refuse(first, "box:1")
+    for number in range(5_000):
+        store.ledger.refuse(Refusal(OPENED_AT + number, "statement.malformed", 2, bytes(32), b""), "box:2")
+    store.ledger.append([submit(packet(1, 1))])
+    store.ledger.write_refusals()
+    assert store.ledger.refusals(1)[0].at - OPENED_AT < 4_999
+    # What is written waits no longer.
+    store.ledger.refuse(first, "box:2")
+    store.ledger.write_refusals()
+    assert store.ledger.refusals(1) == [first]
+
+
+def test_refusals_survive_a_batch_that_fails(store: Store) -> None:
+    refused = Refusal(OPENED_AT, "limit.device", 1, bytes(32), b"")
+    store.ledger.refuse(refused)
+    with pytest.raises(ValueError, match="route"):
+        store.ledger.append([submit(packet(1, 1), "")])
+    assert store.ledger.refusals(10) == []
+    store.ledger.append([submit(packet(1, 1))])
+    assert store.ledger.refusals(10) == [refused]
+
+
 def test_what_the_door_should_not_have_let_through_is_the_callers_fault(store: Store) -> None:
     before = store.ledger.head()
     stranger = _core.decode(
@@ -279,6 +389,7 @@ def test_a_closed_ledger_answers_nothing(store: Store) -> None:
         lambda: ledger.append([]),
         lambda: ledger.last(1),
         lambda: ledger.entries(0, 1),
+        ledger.write_refusals,
     ):
         with pytest.raises(LedgerFailedError):
             call()

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import stat
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -293,6 +294,126 @@ def test_the_socket_is_its_owners_alone(night: Night) -> None:
     run(night, test)
 
 
+def test_a_successors_socket_stays(night: Night) -> None:
+    path = night.root / "ledger.sock"
+    successor = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    async def test(served: Served) -> None:
+        path.unlink()
+        successor.bind(str(path))
+
+    with successor:
+        run(night, test)
+        assert path.exists()
+
+    async def gone(served: Served) -> None:
+        path.unlink()
+
+    run(night, gone)
+
+
+class Slow:
+    """Lets the readers of a ledger wait, as a long batch does that holds its mutex."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._entries = ledger.entries
+        self.asked = threading.Event()
+        self.may = threading.Event()
+
+    def entries(self, start: int, end: int) -> list[Entry]:
+        self.asked.set()
+        assert self.may.wait(60)
+        return self._entries(start, end)
+
+
+def test_signs_of_life_while_a_batch_holds_the_ledger(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(served: Served) -> None:
+        slow = Slow(served.ledger)
+        monkeypatch.setattr(served.ledger, "entries", slow.entries)
+        try:
+            async with follow(served.path, 0, night.vkey) as follower:
+                received: list[Head | Entry] = []
+
+                async def wait() -> None:
+                    for _ in range(3):
+                        received.append(await anext(follower))
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(wait)
+                    assert await trio.to_thread.run_sync(slow.asked.wait, 60)
+                    for _ in range(10):
+                        await served.pass_time(module.ALIVE_SECONDS + 0.5)
+                    assert len(received) == 1
+                    slow.may.set()
+                assert received[1:] == served.ledger.entries(0, 2)
+        finally:
+            slow.may.set()
+
+    run(night, test)
+
+
+def test_a_reader_that_waits_does_not_hold_up_the_end(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    slows: list[Slow] = []
+
+    async def test(served: Served) -> None:
+        slows.append(slow := Slow(served.ledger))
+        monkeypatch.setattr(served.ledger, "entries", slow.entries)
+        async with follow(served.path, 0, night.vkey) as follower:
+            await anext(follower)
+            assert await trio.to_thread.run_sync(slow.asked.wait, 60)
+
+    run(night, test)  # it ends while the reader still waits
+    assert not slows[0].may.is_set()
+    slows[0].may.set()
+
+
+def test_a_follower_that_reads_nothing_does_not_hold_up_the_end_of_a_failed_ledger(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[float] = []
+    send = module._send
+
+    async def test(served: Served) -> None:
+        served.append(1, 1)
+        sending = trio.Event()
+
+        def fail(start: int, end: int) -> list[Entry]:
+            raise LedgerFailedError("reading failed " + "x" * 20_000_000)
+
+        async def say(stream: trio.SocketStream, data: bytes, seconds: float = module.SEND_SECONDS) -> None:
+            if seconds == module.COURTESY_SECONDS:
+                sending.set()
+            await send(stream, data, seconds)
+
+        monkeypatch.setattr(served.ledger, "entries", fail)
+        monkeypatch.setattr(module, "_send", say)
+        async with served.raw(b"from 0\n"):
+            await sending.wait()
+            begin = trio.current_time()
+            try:
+                await served.pass_time(module.COURTESY_SECONDS + 0.1)
+                await trio.sleep_forever()
+            finally:
+                ends.append(trio.current_time() - begin)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run(night, test)
+    assert caught.group_contains(LedgerFailedError)
+    assert module.COURTESY_SECONDS <= ends[0] < module.SEND_SECONDS
+
+
+def test_a_follower_after_its_end(night: Night) -> None:
+    async def test(served: Served) -> None:
+        async with follow(served.path, 0, night.vkey) as follower:
+            await anext(follower)
+        with pytest.raises(TallygateError) as caught:
+            async for _ in follower:
+                pass
+        assert caught.value.code == "follow.lost"
+
+    run(night, test)
+
+
 def test_nobody_is_there(night: Night) -> None:
     async def main() -> None:
         async with follow(night.root / "ledger.sock", 0, night.vkey):
@@ -372,6 +493,7 @@ LIES: dict[str, bytes] = {
     "half a head": checkpoint(1) + frame(b"E", b"12"),
     "a route beyond the end": checkpoint(1) + frame(b"E", struct.pack(">QQB", 0, 1, 9) + b"box"),
     "a route in other letters": checkpoint(1) + entry(0, route=b"\xff"),
+    "a refusal that is none": frame(b"R", b"no.such\nthing"),
     "a frame without end": struct.pack(">cI", b"E", 1_000_000),
 }
 

@@ -1,6 +1,7 @@
 """What a start finds: every flipped bit, another log, an old copy, somebody else at work."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -15,10 +16,10 @@ import pytest
 from gateway import _core
 from gateway.base.errors import TallygateError
 from gateway.base.files import write_durably
-from gateway.ledger import recovery, schema, sqlite
-from gateway.ledger.protocol import Attachment, Entry, Head, Refusal, Submission
+from gateway.ledger import lookup, recovery, schema, sqlite
+from gateway.ledger.protocol import Attachment, Entry, Head, LedgerFailedError, Refusal, Submission
 from gateway.ledger.recovery import Site
-from gateway.ledger.sqlite import open_ledger, verify_ledger
+from gateway.ledger.sqlite import SqliteLedger, open_ledger, verify_ledger
 from tests.faults.night import LOG_KEY, LOG_SEED, ORIGIN, Night, clock, packet, submit
 
 # Values that stand nowhere else in the file, so that their bytes can be found in it.
@@ -30,6 +31,7 @@ PAPER = b"\xa7" * 32
 STORED = b"\xa9" * 32
 SUM = b"\xab" * 32
 STATION = 7
+FILES = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.mark")
 
 
 @pytest.fixture
@@ -46,9 +48,7 @@ def night(tmp_path: Path) -> Night:
     ledger.store_attachment(Attachment(STORED, 0x234567, 3, 0x7A7B7C7D7E))
     ledger.close()
     # Without the remains of old rows in free space, where a flipped bit is nobody's loss.
-    connection = apsw.Connection(str(database(night)))
-    connection.execute("VACUUM")
-    connection.close()
+    by_sql(night, "VACUUM")
     return night
 
 
@@ -147,7 +147,8 @@ def test_the_numbers_that_cannot_be_searched(night: Night) -> None:
         "UPDATE head SET size = size - 1",
         "UPDATE head SET size = size + 1",
         "UPDATE head SET size = 0",
-        "UPDATE refusal SET seal = seal + 1",
+        "UPDATE refusal SET record = zeroblob(length(record))",
+        "UPDATE refusal SET record = substr(record, 2)",
         "UPDATE attachment SET seal = seal + 1",
         "UPDATE attachment SET media = 2",
         "UPDATE named SET seal = seal + 1",
@@ -166,11 +167,12 @@ def test_the_numbers_that_cannot_be_searched(night: Night) -> None:
 
 
 def by_sql(night: Night, change: str) -> None:
-    """What only a bug or a forger does."""
-    connection = apsw.Connection(str(database(night)))
-    connection.execute(change)
-    connection.execute("PRAGMA journal_mode=DELETE")
-    connection.close()
+    """What only a bug or a forger does; leaves the files as a clean end does."""
+    with contextlib.closing(apsw.Connection(str(database(night)))) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute(change)
+        connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def test_the_first_bad_entry_is_named(night: Night) -> None:
@@ -204,6 +206,7 @@ def test_a_bit_flipped_anywhere(night: Night, seed: int) -> None:
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     database(night).write_bytes(content)
     code: str | None = None
+    more = [packet(device, 1_000 + number) for number in range(40) for device in range(1, 6)]
     try:
         assert said(night) == before
         with contextlib.closing(night.open()) as ledger:
@@ -212,6 +215,11 @@ def test_a_bit_flipped_anywhere(night: Night, seed: int) -> None:
                 receipt = ledger.receipt(identity)
                 assert receipt is not None
                 assert receipt.index == index
+            # What is written later must not destroy what is there.
+            for place in range(0, len(more), 50):
+                ledger.append([submit(one, "box:9") for one in more[place : place + 50]])
+        found = [_core.decode(entry.statement).id for entry in all_entries(night)]
+        assert found == [identity for _, identity in entries] + [one.id for one in more]
     except TallygateError as error:
         code = error.code
     assert code in {None, "ledger.damaged", "ledger.version", "ledger.failed", "ledger.setting"}
@@ -230,8 +238,9 @@ def test_a_published_checkpoint_that_fits(night: Night) -> None:
 
 
 def test_an_old_copy_is_refused(night: Night) -> None:
-    copy = night.root / "backup.sqlite"
+    copy, mark = night.root / "backup.sqlite", night.root / "backup.mark"
     shutil.copyfile(database(night), copy)
+    shutil.copyfile(night.data / "ledger.mark", mark)
     ledger = night.open()
     ledger.append([submit(packet(1, 100))])
     newest = ledger.head()
@@ -239,6 +248,10 @@ def test_an_old_copy_is_refused(night: Night) -> None:
     assert newest is not None
     write_durably(night.published, newest.note.encode())
     shutil.copyfile(copy, database(night))
+    error = refusal(night)
+    assert (error.code, error.place) == ("ledger.behind", "data/ledger.mark")
+    # A whole folder of a backup: only what was published can tell.
+    shutil.copyfile(mark, night.data / "ledger.mark")
     error = refusal(night)
     assert (error.code, error.place) == ("ledger.behind", str(night.published))
     # It would fork the log; the same history with another statement is refused too.
@@ -249,14 +262,139 @@ def test_an_old_copy_is_refused(night: Night) -> None:
     write_durably(night.published, newest.note.encode())
     assert refusal(night).code == "ledger.behind"
     # And so is no ledger at all.
-    database(night).unlink()
+    for name in FILES:
+        (night.data / name).unlink()
     assert refusal(night).code == "ledger.behind"
+
+
+def test_another_history_than_the_acknowledged(night: Night) -> None:
+    """A copy that went its own way, as long as the log or longer."""
+    copy = night.root / "copy"
+    shutil.copytree(night.data, copy)
+    ledger = night.open()
+    ledger.append([submit(packet(1, 100))])
+    ledger.close()
+    mark = (night.data / "ledger.mark").read_bytes()
+    shutil.rmtree(night.data)
+    copy.rename(night.data)
+    ledger = night.open()
+    ledger.append([submit(packet(1, 101)), submit(packet(1, 102))])
+    ledger.close()
+    (night.data / "ledger.mark").write_bytes(mark)
+    error = refusal(night)
+    assert (error.code, error.place) == ("ledger.behind", "data/ledger.mark")
 
 
 def test_a_published_checkpoint_of_somebody_else(night: Night) -> None:
     for note in (b"", b"nonsense", b"x" * 20_000, head(night).note.encode().replace(b"2", b"3")):
         night.published.write_bytes(note)
         assert refusal(night).code == "ledger.published"
+
+
+LINKS: dict[str, Callable[[Path], object]] = {
+    "a link that leads nowhere": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("what", sorted(LINKS))
+def test_a_published_checkpoint_that_cannot_be_looked_at(night: Night, what: str) -> None:
+    LINKS[what](night.published)
+    error = refusal(night)
+    assert (error.code, error.place) == ("ledger.published", str(night.published))
+    assert "Never remove it" in error.detail
+
+
+def test_a_feed_that_is_not_there(night: Night) -> None:
+    """Nothing published yet is no trouble; a feed on a disk that is not mounted is."""
+    feed = night.root / "feed"
+    site = Site(night.definition, night.roster.hash, LOG_KEY, feed / "log" / "checkpoint")
+    open_ledger(night.data, site, LOG_SEED, clock=clock, now=clock).close()
+    feed.symlink_to(night.root / "not-mounted")
+    assert refusal(night, site).code == "ledger.published"
+    (night.root / "not-mounted").mkdir()
+    open_ledger(night.data, site, LOG_SEED, clock=clock, now=clock).close()
+
+
+def test_a_folder_that_is_not_there(night: Night) -> None:
+    night.data.rename(night.root / "away")
+    error = refusal(night)
+    assert (error.code, error.place) == ("ledger.failed", str(night.data / "ledger.lock"))
+    assert "mounted" in error.detail
+
+
+def test_a_file_of_another_user(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run as root is likelier than a dying disk."""
+    path = str(database(night))
+    real = os.open
+
+    def refuse(file: str | Path, flags: int, mode: int = 0o777) -> int:
+        if str(file) == path:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(file, flags, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        error = refusal(night)
+    assert (error.code, error.place) == ("ledger.failed", path)
+    assert "chown" in error.detail
+    assert "smartctl" not in error.detail
+
+
+SPOILED: dict[str, tuple[str, Callable[[SqliteLedger], object]]] = {
+    "named": ("UPDATE named SET seal = seal + 1", lambda ledger: ledger.named(PAPER)),
+    "attachment": ("UPDATE attachment SET media = 2", lambda ledger: ledger.attachment(STORED)),
+    "refusals": ("UPDATE refusal SET record = x'00'", lambda ledger: ledger.refusals(1)),
+    "entries": ("DELETE FROM entry WHERE idx = 9", lambda ledger: ledger.entries(0, 20)),
+}
+
+
+@pytest.mark.parametrize("what", sorted(SPOILED))
+def test_a_row_that_changes_while_it_runs(night: Night, what: str) -> None:
+    """It does not vanish from the answer: the ledger has failed."""
+    change, look = SPOILED[what]
+    ledger = night.open()
+    look(ledger)
+    ledger._connection.execute(change)
+    for _ in range(2):
+        with pytest.raises(LedgerFailedError):
+            look(ledger)
+    ledger.close()
+
+
+ANSWERS: dict[str, schema.Value] = {
+    "nothing": None,
+    "a number": 7,
+    "no JSON": "[",
+    "another shape": '[["x"]]',
+}
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS))
+def test_an_answer_of_sqlite_that_makes_no_sense(
+    night: Night, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    ledger = night.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(lookup, "value", lambda *_: ANSWERS[answer])
+        with pytest.raises(LedgerFailedError):
+            ledger.append([submit(packet(1, 500))])
+    with pytest.raises(LedgerFailedError):
+        ledger.head()
+    ledger.close()
+
+
+@pytest.mark.parametrize("rows", [[(1, None)], [("1", b"")], [(1, b""), (2, b"")]])
+def test_a_last_entry_that_makes_no_sense(
+    night: Night, monkeypatch: pytest.MonkeyPatch, rows: list[schema.Row]
+) -> None:
+    ledger = night.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite, "rows", lambda *_: iter(rows))
+        with pytest.raises(LedgerFailedError):
+            ledger.last(1)
+    ledger.close()
 
 
 def test_another_nights_ledger(night: Night, tmp_path: Path) -> None:
@@ -278,25 +416,6 @@ def test_no_database(night: Night) -> None:
         assert refusal(night).code in {"ledger.damaged", "ledger.setting"}
 
 
-def test_a_broken_wal_is_what_a_crash_leaves(night: Night) -> None:
-    wal = night.data / "ledger.sqlite-wal"
-    before = head(night)
-    wal.write_bytes(os.urandom(10_000))
-    assert head(night) == before
-    # A torn last commit was never acknowledged: the log ends before it.
-    ledger = night.open()
-    ledger.append([submit(packet(1, 200))])
-    first = ledger.head()
-    size = wal.stat().st_size
-    ledger.append([submit(packet(1, 201))])
-    torn = wal.read_bytes()[: size + 5_000]
-    saved = database(night).read_bytes()
-    ledger.close()
-    database(night).write_bytes(saved)
-    wal.write_bytes(torn)
-    assert head(night) == first
-
-
 def test_another_process_is_refused(night: Night) -> None:
     ledger = night.open()
     code = (
@@ -314,6 +433,7 @@ def test_another_process_is_refused(night: Night) -> None:
     assert "Busy" in subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stderr
     assert sorted(path.name for path in night.data.iterdir()) == [
         "ledger.lock",
+        "ledger.mark",
         "ledger.sqlite",
         "ledger.sqlite-wal",
         "opening",
@@ -332,7 +452,7 @@ def test_a_program_that_has_the_file_open(night: Night) -> None:
 def test_nobody_else_can_read_the_files(night: Night) -> None:
     ledger = night.open()
     ledger.append([submit(packet(1, 100))])
-    for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.lock"):
+    for name in (*FILES, "ledger.lock"):
         assert (night.data / name).stat().st_mode & 0o077 == 0
     ledger.close()
 
@@ -352,20 +472,25 @@ def test_an_old_sqlite_is_refused(night: Night, monkeypatch: pytest.MonkeyPatch)
     assert refusal(night).code == "ledger.sqlite"
 
 
+# The beginnings of the queries that need the index alone.
+COVERED = (recovery.BY_ID, recovery.BY_SIGNER, lookup.COUNT_ENTRIES[:50], lookup.FIND_IDS[:50])
+
+
 def test_every_lookup_has_its_index(night: Night) -> None:
     ledger = night.open()
     plans = {
-        sqlite._FIND_IDS: ("[]",),
-        sqlite._COUNT_ENTRIES: (1, "[]"),
-        sqlite._FIND_PAYLOADS: (64, "[]", 1),
-        sqlite._LAST: (1, 1),
+        lookup.FIND_IDS.format("?,?"): (b"", b""),
+        lookup.FIND_PACKETS.format("(?,?),(?,?)"): (1, 1, 2, 2),
+        lookup.COUNT_ENTRIES.format("?,?"): (1, 2),
+        lookup.FIND_STATEMENTS.format("?,?"): (1, 2),
+        sqlite.LAST: (1, 1),
         recovery.BY_ID: (),
         recovery.BY_SIGNER: (),
     }
     for sql, bindings in plans.items():
         plan = [row[3] for row in ledger._connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
         assert not [step for step in plan if step == "SCAN entry"], plan
-        if sql in {recovery.BY_ID, recovery.BY_SIGNER, sqlite._COUNT_ENTRIES, sqlite._FIND_IDS}:
+        if sql.startswith(COVERED):
             assert [step for step in plan if "COVERING INDEX" in str(step)], plan
         if sql in {recovery.BY_ID, recovery.BY_SIGNER}:
             assert not [step for step in plan if "TEMP B-TREE" in str(step)], plan
@@ -391,7 +516,5 @@ def test_a_signature_that_does_not_fit_the_head(night: Night) -> None:
     forged = _core.NoteSigner(ORIGIN, b"\x67" * 32).sign(
         _core.Checkpoint(ORIGIN, before.size, before.root).text
     )
-    connection = apsw.Connection(str(database(night)))
-    connection.execute("UPDATE head SET checkpoint = ?", (forged,))
-    connection.close()
+    by_sql(night, f"UPDATE head SET checkpoint = '{forged}'")  # noqa: S608 - a note has no quote
     assert "does not verify" in refusal(night).detail
