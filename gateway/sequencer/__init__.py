@@ -1,0 +1,1 @@
+"""The sequencer: uploads in flight become batches, batches become entries of the log, entries answer."""
