@@ -15,6 +15,10 @@ HANDSHAKE_SECONDS_UNDER_PRESSURE = 5
 # Seconds for one whole request with at most 16 KiB of body: a 56k modem needs three.
 REQUEST_SECONDS = 10
 
+# Seconds that a connection may be open without a request. Nobody's connection is closed for a newcomer, so
+# idle ones must end by themselves: 4,096 in 5 s leave room for 800 new boxes a second.
+IDLE_SECONDS = 5
+
 # Bytes a second that the upload of a scan must reach; its deadline is size ÷ this + REQUEST_SECONDS.
 ATTACHMENT_BYTES_PER_SECOND = 1_024
 
@@ -24,8 +28,9 @@ REQUESTS_PER_CONNECTION = 100
 # Connections of one certificate: one that works and one that the box has given up but we have not yet.
 CONNECTIONS_PER_CERTIFICATE = 2
 
-# Statements waiting for the ledger: eight seconds at a thousand a second, the end of REQUEST_SECONDS.
-QUEUE_STATEMENTS = 8_192
+# Statements waiting for the ledger: two seconds at a thousand a second, REQUEST_SECONDS at a fifth of that. A
+# connection has one at a time: a queue that is not smaller than CONNECTIONS is never full.
+QUEUE_STATEMENTS = 2_048
 # Statements in one transaction: at most 16 MiB, tens of milliseconds to verify on two cores.
 BATCH_STATEMENTS = 1_024
 

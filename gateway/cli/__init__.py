@@ -7,8 +7,11 @@ from gateway.cli.shared import LazyGroup, run
 
 COMMANDS = {
     "election": "gateway.cli.election:election",
+    "ingest": "gateway.cli.ingest:ingest",
     "init": "gateway.cli.init:init",
     "pki": "gateway.cli.pki:pki",
+    "serve": "gateway.cli.serve:serve",
+    "verify": "gateway.cli.verify:verify",
 }
 
 tallygate = LazyGroup(

@@ -1,25 +1,22 @@
 """``tallygate init``: the folder of a night, for a built definition or for a rehearsal."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from gateway import _core
 from gateway.base.clock import MAX_SPEED, format_time, system_clock
 from gateway.base.config import BOX_PORT
 from gateway.base.errors import TallygateError
 from gateway.cli.parameters import TIME
+from gateway.cli.progress import progress_on_stderr
 from gateway.cli.shared import say, say_json, warn_of_unfinished
 from gateway.election import Faults
 from gateway.election.limits import MAX_FAULTS_SHOWN
-from gateway.run.night import SOFTWARE, NewNight, Progress, init_night, official_origin
+from gateway.run.night import SOFTWARE, NewNight, init_night, official_origin
 from gateway.run.rehearsal import Plan, init_rehearsal
 
 _HIGHEST_PORT = 65_535
@@ -97,7 +94,7 @@ def init(
             )
         if folder is not None:
             origin = official_origin(folder, _core.Definition.load(built / "definition").id)
-        with _progress() as progress:
+        with progress_on_stderr() as progress:
             made = init_night(night, built, origin=origin or "", progress=progress)
         _show(made, as_json)
         if not as_json:
@@ -114,7 +111,7 @@ def init(
 
 
 def _rehearse(night: Path, folder: Path, plan: Plan, as_json: bool) -> int:
-    with _progress() as progress:
+    with progress_on_stderr() as progress:
         made, faults = init_rehearsal(night, folder, plan, now=system_clock(), progress=progress)
     _show_faults(faults)
     if made is None:
@@ -124,7 +121,7 @@ def _rehearse(night: Path, folder: Path, plan: Plan, as_json: bool) -> int:
     if not as_json:
         say(f"devices      {made.roster.device_count}, their keys in {made.folder / 'devices'}")
         say(f"clock        {format_time(made.start or 0)}, speed {plan.speed}, from the first serve on")
-        say(f"Try a box:   tallygate-box init BOX --bundle {made.folder / 'devices'} --device 1")
+        say(f"Next:        tallygate serve {made.folder}")
     return 0
 
 
@@ -176,7 +173,7 @@ def _show_next_steps(made: NewNight) -> None:
         f"     software      {SOFTWARE}",
         f"   Each signed statement goes into {made.folder / 'data' / 'opening'} as a file *.cose.",
         f"3. Keep a copy of {made.folder / 'keys'} in a safe: a lost log key ends the log.",
-        f"4. The gateway, `tallygate serve {made.folder}`, is not in this version yet.",
+        f"4. Addresses and limits: {made.folder / 'tallygate.toml'}. Then: tallygate serve {made.folder}",
     ):
         say(line)
 
@@ -184,20 +181,3 @@ def _show_next_steps(made: NewNight) -> None:
 def _show_faults(faults: Faults) -> None:
     for fault in faults.kept()[:MAX_FAULTS_SHOWN]:
         say(f"warning: {fault}" if fault.warning else str(fault), err=True)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal, a line a step otherwise; both on stderr."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _say
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
-
-
-def _say(what: str, done: int, total: int) -> None:
-    say(f"{what}: {done:,} of {total:,}" if total > 1 else what, err=True)

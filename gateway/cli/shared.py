@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.base.config import ConfigError
 from gateway.base.errors import TallygateError
 from gateway.base.files import unfinished
 
@@ -99,6 +100,10 @@ def run(group: click.Command) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("error: stopped", err=True)
+        return FAILED
+    except ConfigError as error:
+        for fault in error.faults:
+            say(f"error: {fault}", err=True)
         return FAILED
     except TallygateError as error:
         say(f"error: {error}", err=True)

@@ -1,0 +1,129 @@
+"""What a role does for as long as it runs, beside its work: it measures itself and says that it lives."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+from prometheus_client import Counter, Gauge
+
+from gateway.base.errors import TallygateError
+from gateway.base.files import read_bounded, write_durably
+from gateway.base.logs import Log
+from gateway.run.notify import Notifier
+
+# Seconds between two looks at the clock, and how many of them make a window: the figure is the worst of this
+# window and the one before, so that a scrape every half minute misses nothing.
+LAG_SECONDS: Final = 0.5
+LAG_WINDOW: Final = 60
+# Seconds between two looks at the disk: at 1,000 statements a second some MB are written meanwhile.
+DISK_SECONDS: Final = 1.0
+# Bytes of a kept counter: a few numbers.
+_MAX_KEPT: Final = 4_096
+
+
+async def measure_loop_lag(gauge: Gauge) -> None:
+    """Sets how late the event loop woke up at worst in the last half to whole minute; never ends."""
+    before = 0.0
+    while True:
+        worst = 0.0
+        for _ in range(LAG_WINDOW):
+            due = trio.current_time() + LAG_SECONDS
+            await trio.sleep_until(due)
+            worst = max(worst, trio.current_time() - due)
+            gauge.set(max(worst, before))
+        before = worst
+
+
+async def sign_of_life(notifier: Notifier, seconds: float) -> None:
+    """Tells systemd again and again that the event loop runs; never ends."""
+    while True:
+        notifier.alive()
+        await trio.sleep(seconds)
+
+
+class DiskSpace:
+    """Whether the ledger's disk still has its reserve.
+
+    Args:
+        folder: on that disk.
+        reserve: bytes that stay free.
+        gauge: gets the free bytes.
+        log: is told when the reserve is reached and left again.
+    """
+
+    def __init__(self, folder: Path, reserve: int, gauge: Gauge, log: Log) -> None:
+        self._folder = folder
+        self._reserve = reserve
+        self._gauge = gauge
+        self._log = log
+        self._enough = True
+        self._known = True
+
+    @property
+    def enough(self) -> bool:
+        """As of the last look; a disk that does not answer has what it had."""
+        return self._enough
+
+    async def look(self) -> None:
+        """Looks once, in a thread: a disk may take its time."""
+        try:
+            found = await trio.to_thread.run_sync(os.statvfs, self._folder)
+        except OSError as error:
+            if self._known:
+                self._log("disk.unknown", words=str(error))
+            self._known = False
+            return
+        self._known = True
+        free = found.f_bavail * found.f_frsize
+        self._gauge.set(free)
+        enough = free >= self._reserve
+        if enough != self._enough:
+            self._log("disk.enough" if enough else "disk.low", free_bytes=free, reserve_bytes=self._reserve)
+        self._enough = enough
+
+    async def watch(self) -> None:
+        """Looks again and again; never ends."""
+        while True:
+            await trio.sleep(DISK_SECONDS)
+            await self.look()
+
+
+class KeptCounter:
+    """A counter of what ends the process, which nobody could scrape before it is gone: the next one shows it.
+
+    As well as it goes: what cannot be written on a failing disk is not counted.
+
+    Args:
+        counter: with one label.
+        label: its name.
+        path: where its values are kept; they are added to the counter now.
+    """
+
+    def __init__(self, counter: Counter, label: str, path: Path) -> None:
+        self._counter = counter
+        self._label = label
+        self._path = path
+        with contextlib.suppress(OSError, TallygateError, ValueError):
+            kept = msgspec.json.decode(read_bounded(path, _MAX_KEPT), type=dict[str, float])
+            for value, count in kept.items():
+                counter.labels(value).inc(count)
+        self._values = self._now()
+
+    def keep(self) -> None:
+        """Writes the values, if they have changed."""
+        values = self._now()
+        if values != self._values:
+            with contextlib.suppress(OSError):
+                write_durably(self._path, msgspec.json.encode(values))
+        self._values = values
+
+    def _now(self) -> dict[str, float]:
+        return {
+            sample.labels[self._label]: sample.value
+            for metric in self._counter.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        }
