@@ -1,13 +1,14 @@
 """How the clients' programs speak: plain lines into a pipe, a little colour on a terminal, never a traceback.
 
 What lives here: writing labelled lines, warnings and failures; making other people's text harmless; running
-a click command with the exit codes that docs/box.md promises.
+a click command with the exit codes that docs/box.md promises; a line that counts down.
 """
 
 import contextlib
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ WRONG_USAGE = 2
 
 # Columns of the label before a value; the longest usual one is "snapshot key".
 _LABEL = 12
+# Back to the line's begin, and clear the line (ECMA-48, EL 2).
+_CLEAR = "\r\x1b[2K"
 
 
 def example(*lines: str) -> str:
@@ -71,6 +74,26 @@ def fail(text: str) -> None:
     _write(sys.stderr, "error: ", "bold red", visible(text))
 
 
+class Footer:
+    """The last line of a terminal, which is written over as time passes; into a pipe goes nothing of it."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Put this in place of what the line has shown; cut where the terminal ends."""
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            print(f"{_CLEAR}{visible(text)[:width]}", end="", flush=True)
+            self._shown = True
+
+    def clear(self) -> None:
+        """Make room for an ordinary line."""
+        if self._shown:
+            print(_CLEAR, end="", flush=True)
+            self._shown = False
+
+
 def say_json(value: Json) -> None:
     """Write one line of JSON for a script; in ASCII, whatever the terminal knows."""
     print(json.dumps(value))
@@ -95,8 +118,9 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None, fail
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that knows ASCII only shows escapes instead of ending the program.
-            stream.reconfigure(errors="backslashreplace")
+            # A terminal that knows ASCII only shows escapes instead of ending the program. Who reads a pipe
+            # sees each line when it is written, not hours later when the program ends.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     sys.exit(_code(command, name, arguments, failed))
 
 

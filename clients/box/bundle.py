@@ -14,13 +14,12 @@ from nacl.signing import SigningKey
 from clients import files
 from clients.box import certificate
 from clients.wire.errors import WireError
+from clients.wire.site import MAX_SITE_BYTES, Site
 from clients.wire.text import MAX_NUMBER
 
 BUNDLE: Final = "bundle.ndjson"
 SITE: Final = "site.json"
 
-# Addresses, one CA certificate and a few hashes.
-_MAX_SITE_BYTES = 1024 * 1024
 # Keys and a certificate have 1.5 KB; the rest is room for the stations of a device that serves many.
 _MAX_LINE_BYTES = 1024 * 1024
 
@@ -28,17 +27,6 @@ _MAX_LINE_BYTES = 1024 * 1024
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _HEX_32 = msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")
-
-
-class Site(msgspec.Struct, frozen=True):
-    """`site.json`: what every device has to know."""
-
-    addresses: tuple[str, ...]
-    ca: str
-    log_key: str
-    definition: Annotated[str, _HEX_32]
-    election: str
-    mode: Literal["rehearsal"]
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -84,14 +72,14 @@ def read(folder: Path, device: int) -> BundledDevice:
     """Find one device in the `devices/` of a rehearsal.
 
     Raises:
-        WireError: `bundle.malformed`, `bundle.no_device`, `file.unreadable` or `file.too_large`.
+        WireError: `bundle.malformed`, `bundle.no_device`, `site.malformed`, `file.unreadable` or
+            `file.too_large`.
     """
     site_path = folder / SITE
-    site_json = files.read(site_path, _MAX_SITE_BYTES, SITE)
-    try:
-        site = msgspec.json.decode(site_json, type=Site)
-    except _UNDECODABLE as error:
-        raise _malformed(site_path, str(error)) from error
+    site_json = files.read(site_path, MAX_SITE_BYTES, SITE)
+    site = Site.parse(site_json, str(site_path))
+    if site.mode != "rehearsal":
+        raise _malformed(site_path, "its mode is not rehearsal")
     path = folder / BUNDLE
     line = _find(path, device)
     if line.role not in certificate.ROLES:

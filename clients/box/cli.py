@@ -13,6 +13,7 @@ from clients.box import bundle, enrol, folder, show, sign, times
 from clients.box.countsfile import CountsError
 from clients.box.folder import Settings
 from clients.box.report import Report
+from clients.box.sending import send_command, status_command
 from clients.terminal import FAILED, Json, fail, say, say_json, warn
 from clients.wire import keys, statement
 from clients.wire.definition import Definition
@@ -69,10 +70,11 @@ def _time(_context: click.Context, _parameter: click.Parameter, value: str | Non
         "tallygate-box init box-12 --election talas-2026 --device 12",
         "tallygate-box init box-12 --definition built",
         "tallygate-box sign box-12 counts.toml",
+        "tallygate-box send box-12",
     ),
 )
 def tallygate_box() -> None:
-    """A voting device: its keys, and its counts as signed statements."""
+    """A voting device: its keys, and its counts as signed statements that reach the log."""
 
 
 @tallygate_box.command(
@@ -80,7 +82,7 @@ def tallygate_box() -> None:
     short_help="Make a device's folder and keys.",
     epilog=terminal.example(
         "tallygate-box init box-12 --election talas-2026 --device 12",
-        "tallygate-box init box-12 --certificate box-12.pem",
+        "tallygate-box init box-12 --certificate box-12.pem --site site.json",
         "tallygate-box init box-12 --definition built --definition-hash 5d1f…",
         "tallygate-box init box-12 --bundle night/devices --device 12     (a rehearsal)",
     ),
@@ -103,6 +105,7 @@ def tallygate_box() -> None:
 @click.option(
     "--certificate", metavar="FILE", type=terminal.PATH, help="The certificate that the commission has made."
 )
+@click.option("--site", metavar="FILE", type=terminal.PATH, help="Where the gateways are and whom to trust.")
 @click.option(
     "--definition", metavar="D", type=terminal.PATH, help="The folder with election.json to count by."
 )
@@ -120,14 +123,16 @@ def init_command(
     tls_key: str | None,
     devices: Path | None,
     certificate: Path | None,
+    site: Path | None,
     definition: Path | None,
     definition_hash: bytes | None,
     json_output: bool,
 ) -> None:
-    """Make a device's folder DIR with its keys, or give it its certificate and the definition to count by.
+    """Make a device's folder DIR with its keys, or give it what else it needs.
 
     The keys are made here and never leave DIR. The public ones go to the commission in DIR/request.json. A
-    folder that exists keeps its keys whatever happens; it only takes a --certificate and a --definition.
+    folder that exists keeps its keys whatever happens; it only takes a --certificate, a --site and a
+    --definition.
     """
     if definition_hash is not None and definition is None:
         raise click.UsageError("--definition-hash goes with --definition.")
@@ -136,17 +141,19 @@ def init_command(
             raise WireError("file.exists", "this is no device's folder: give DIR a new name", file=str(path))
         if tls_key or devices:
             raise click.UsageError("DIR exists and keeps its keys: --tls-key and --bundle are for new ones.")
-        settings = _add(path, election, device, certificate, definition, definition_hash)
+        settings = _add(path, election, device, certificate, site, definition, definition_hash)
     elif certificate is not None:
         raise click.UsageError("DIR does not exist; --certificate is for the key that was made in it before.")
     elif devices is not None:
-        if election or tls_key or device is None:
-            raise click.UsageError("--bundle needs --device, and brings election and keys itself.")
+        if election or tls_key or site or device is None:
+            raise click.UsageError("--bundle needs --device, and brings election, keys and site itself.")
         settings = _take_from_bundle(path, devices, device, definition, definition_hash)
     else:
         if election is None or device is None:
             raise click.UsageError("A new folder needs --election and --device, or --bundle and --device.")
-        settings = _make(path, election, device, tls_key or enrol.TLS_KINDS[0], definition, definition_hash)
+        settings = _make(
+            path, election, device, tls_key or enrol.TLS_KINDS[0], site, definition, definition_hash
+        )
     _tell_folder(path, settings, json_output, compared=devices is not None or definition_hash is not None)
     for left in files.unfinished(path):
         warn(f"{left} was left by an init that was stopped: remove it, its keys were never used")
@@ -157,6 +164,7 @@ def _make(
     election: str,
     device: int,
     tls_kind: str,
+    site: Path | None,
     definition: Path | None,
     definition_hash: bytes | None,
 ) -> Settings:
@@ -166,6 +174,8 @@ def _make(
     with folder.created(path, election, device, made.signing, others) as new:
         if definition is not None:
             new.pin(definition, definition_hash)
+        if site is not None:
+            new.place(site)
     return new.settings
 
 
@@ -174,7 +184,7 @@ def _take_from_bundle(
 ) -> Settings:
     """Make the folder of a rehearsal's device; the definition is the night's, from its place or another."""
     found = bundle.read(devices, device)
-    night = bytes.fromhex(found.site.definition)
+    night = found.site.definition
     if definition_hash not in (None, night):
         raise WireError(
             "folder.definition",
@@ -196,6 +206,7 @@ def _add(
     election: str | None,
     device: int | None,
     certificate: Path | None,
+    site: Path | None,
     definition: Path | None,
     definition_hash: bytes | None,
 ) -> Settings:
@@ -205,20 +216,25 @@ def _add(
         who = f"this is device {settings.device} of {settings.election}, and its keys are never made again"
         if election not in (None, settings.election) or device not in (None, settings.device):
             raise WireError("folder.exists", f"{who}; give another DIR", file=str(path))
-        if definition is None and certificate is None:
+        if definition is None and certificate is None and site is None:
             raise WireError(
-                "folder.exists", f"{who}; it only takes a --certificate and a --definition", file=str(path)
+                "folder.exists",
+                f"{who}; it only takes a --certificate, a --site and a --definition",
+                file=str(path),
             )
         if certificate is not None:
             opened.certify(certificate)
         if definition is not None:
             opened.pin(definition, definition_hash)
+        if site is not None:
+            opened.place(site)
         return opened.settings
 
 
 def _tell_folder(path: Path, settings: Settings, json_output: bool, *, compared: bool) -> None:
     request = path / folder.REQUEST
     certificate = path / folder.CERTIFICATE
+    site = path / folder.SITE
     if json_output:
         say_json(
             {
@@ -228,6 +244,7 @@ def _tell_folder(path: Path, settings: Settings, json_output: bool, *, compared:
                 "sign_key": settings.sign_key,
                 "request": str(request) if request.exists() else None,
                 "certificate": str(certificate) if certificate.exists() else None,
+                "site": str(site) if site.exists() else None,
                 "definition": settings.definition,
             }
         )
@@ -240,6 +257,10 @@ def _tell_folder(path: Path, settings: Settings, json_output: bool, *, compared:
         say("certificate", str(certificate))
     else:
         say("certificate", f"none yet: tallygate-box init {path} --certificate FILE, once it is made")
+    if site.exists():
+        say("site", str(site))
+    else:
+        say("site", f"none yet: tallygate-box init {path} --site FILE, before anything can be sent")
     if settings.definition is None:
         say("definition", f"none yet: tallygate-box init {path} --definition D, once it is announced")
     else:
@@ -433,3 +454,7 @@ def _refusal(shown: Statement, key: bytes) -> WireError | None:
     except WireError as error:
         return error
     return None
+
+
+tallygate_box.add_command(send_command)
+tallygate_box.add_command(status_command)

@@ -10,8 +10,9 @@ Everything in it is readable by its owner only (files 0600, folders 0700)::
     definitions/<hex>/   the definition with this SHA-256; device.json says which one is pinned
     attachments/<hex>    files that statements name, by their SHA-256
     statements/, last.json   what was signed (clients.box.spool)
+    receipts/            what proves that the log has them (clients.box.receipts)
     tls.pem              certificate for the TLS key
-    site.json            rehearsals only: addresses (clients.box.bundle)
+    site.json            the gateways' addresses, whom to trust (clients.wire.site)
 
 A new folder appears whole or not at all; keys are made once and never again. Who works in a folder holds a
 lock on the folder itself (flock): a lock's file could be removed, and then two programs would sign at once.
@@ -37,6 +38,7 @@ from clients.wire.definition import MANIFEST, Definition, read_tables
 from clients.wire.errors import WireError
 from clients.wire.grammar import MAX_ATTACHMENT_BYTES
 from clients.wire.manifest import MAX_MANIFEST_BYTES
+from clients.wire.site import MAX_SITE_BYTES, Site
 from clients.wire.tables import TableEntry
 from clients.wire.text import MAX_NUMBER, hex_32
 
@@ -247,6 +249,52 @@ class DeviceFolder:
                 data, key, self.settings.election, self.settings.device, certificate.ROLES
             )
         files.write(self.path / CERTIFICATE, own)
+
+    def place(self, file: Path) -> None:
+        """Store a `site.json`, also in place of an earlier one of the same log.
+
+        Raises:
+            WireError: `file.unreadable`, `file.too_large`, `site.malformed`, `folder.site` if it is of
+                another election or definition than the device, or of another log than it has believed.
+        """
+        data = files.read_given(file, MAX_SITE_BYTES, SITE)
+        site = Site.parse(data, str(file))
+        if site.election != self.settings.election:
+            raise WireError(
+                "folder.site",
+                f'it is of the election "{site.election}", the device is of "{self.settings.election}"',
+                file=str(file),
+            )
+        if self.settings.definition not in (None, site.definition.hex()):
+            raise WireError(
+                "folder.site",
+                f"it names the definition {site.definition.hex()}, the device counts by "
+                f"{self.settings.definition}: one of them is not what the commission has announced",
+                file=str(file),
+            )
+        if (self.path / SITE).exists() and self.site().log_key != site.log_key:
+            raise WireError(
+                "folder.site",
+                f"it names the log {site.log_key}, this device believes {self.site().log_key}. Ask the "
+                f"commission which one is right; if the new one is, remove {self.path / SITE} first",
+                file=str(file),
+            )
+        files.write(self.path / SITE, data)
+
+    def site(self) -> Site:
+        """Where the gateways are and whom to trust.
+
+        Raises:
+            WireError: `folder.no_site`, `file.unreadable`, `file.too_large`, `site.malformed`.
+        """
+        path = self.path / SITE
+        if not path.exists():
+            raise WireError(
+                "folder.no_site",
+                "this device does not know its gateways yet: `tallygate-box init DIR --site FILE`",
+                file=str(self.path),
+            )
+        return Site.parse(files.read(path, MAX_SITE_BYTES, SITE), str(path))
 
     def keep(self, attachments: Mapping[bytes, Path]) -> None:
         """Keep copies of files that a statement is going to name: a hash without its file proves nothing.

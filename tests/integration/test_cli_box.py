@@ -108,6 +108,7 @@ class TestFromNothing:
             "sign_key": json.loads((device / "request.json").read_bytes())["sign_key"],
             "request": str(device / "request.json"),
             "certificate": None,
+            "site": None,
             "definition": election.named,
         }
         sign(program, device, box.opening())
