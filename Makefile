@@ -12,10 +12,10 @@ FUZZ_SANITIZER ?= none
 FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -max_len=20000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test bench fuzz format vectors lock clean
+.PHONY: help setup check test bench bench-gateway fuzz format vectors lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.built ## Make .venv with locked dependencies and the release build
 
@@ -51,6 +51,17 @@ check: setup ## Format, lint, types, imports, stubs, clippy, licences
 bench: setup ## Measure what is promised about speed
 	$(BIN)/python -m benches
 
+# What is measured beside the gateway in Python has an environment of its own: no test needs it.
+.venv-bench/.installed: locks/bench.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
+	touch $@
+
+bench-gateway: setup .venv-bench/.installed ## Measure the gateway beside nginx and FastAPI (BENCH=--quick)
+	@command -v nginx >/dev/null || { echo "nginx is needed: it is what the gateway is measured against"; exit 1; }
+	cargo build --quiet --locked --release --package tallygate-loader
+	$(BIN)/python -m benches.gateway $(BENCH)
+
 fuzz: setup ## Run each fuzz target for FUZZ_SECONDS (10)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is needed: cargo install --locked cargo-fuzz"; exit 1; }
 	cargo fetch --quiet --locked --manifest-path rust_core/fuzz/Cargo.toml
@@ -76,6 +87,8 @@ lock: $(VENV)/.installed ## Resolve the Python dependencies again
 		--no-header --upgrade --extra dev --output-file locks/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --constraint locks/dev.txt --output-file locks/run.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --upgrade --constraint locks/dev.txt --extra bench --output-file locks/bench.txt pyproject.toml
 
 clean: ## Remove what was built
-	rm -rf $(VENV) target rust_core/fuzz/target
+	rm -rf $(VENV) .venv-bench target rust_core/fuzz/target
