@@ -11,6 +11,7 @@ COMMANDS = {
     "init": "gateway.cli.init:init",
     "pki": "gateway.cli.pki:pki",
     "serve": "gateway.cli.serve:serve",
+    "site": "gateway.cli.site:site",
     "verify": "gateway.cli.verify:verify",
 }
 

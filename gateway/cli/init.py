@@ -172,8 +172,9 @@ def _show_next_steps(made: NewNight) -> None:
         f"     roster        {made.roster.hash.hex()}",
         f"     software      {SOFTWARE}",
         f"   Each signed statement goes into {made.folder / 'data' / 'opening'} as a file *.cose.",
-        f"3. Keep a copy of {made.folder / 'keys'} in a safe: a lost log key ends the log.",
-        f"4. Addresses and limits: {made.folder / 'tallygate.toml'}. Then: tallygate serve {made.folder}",
+        f"3. For every device: tallygate site {made.folder} --address HOST:PORT > site.json",
+        f"4. Keep a copy of {made.folder / 'keys'} in a safe: a lost log key ends the log.",
+        f"5. Addresses and limits: {made.folder / 'tallygate.toml'}. Then: tallygate serve {made.folder}",
     ):
         say(line)
 

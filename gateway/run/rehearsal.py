@@ -47,6 +47,7 @@ from gateway.pki.devices import MadeKeys, make_keys
 from gateway.pki.enrolment import CHUNK, Candidate, Enrolled, Mapper, check, enrol, judge, map_here
 from gateway.pki.names import DEVICE_KINDS, Holder, Role
 from gateway.run.night import MANIFESTS, NewNight, Progress, load_manifests, make_night, opening
+from gateway.run.sitefile import SiteFile
 
 # Election time when the first `tallygate serve` starts: stations report turnout, then close.
 START_BEFORE_CLOSE = 15 * MINUTE
@@ -105,17 +106,6 @@ class BundleLine(msgspec.Struct, frozen=True):
 
     def __rich_repr__(self) -> list[tuple[str, str | int]]:  # rich asks here, and not for the repr
         return [("role", self.role), ("id", self.id)]
-
-
-class Site(msgspec.Struct, frozen=True):
-    """`devices/site.json` (docs/keys.md)."""
-
-    addresses: tuple[str, ...]
-    ca: str
-    log_key: str
-    definition: str
-    election: str
-    mode: str
 
 
 class _Commission(NamedTuple):
@@ -182,7 +172,7 @@ def init_rehearsal(
                 raise answer
         for member, statement in zip(signers, statements, strict=True):
             write_durably(work / "data" / "opening" / f"commission-{member.holder.number}.cose", statement)
-        site = Site(
+        site = SiteFile(
             addresses=_addresses(plan),
             ca=ca_pem,
             log_key=made.log_vkey,
@@ -190,7 +180,7 @@ def init_rehearsal(
             election=definition.id,
             mode=definition.mode,
         )
-        write_private(work / "devices" / "site.json", msgspec.json.encode(site) + b"\n")
+        write_private(work / "devices" / "site.json", site.encode())
         write_durably(work / "clock.json", RehearsalClock(None, (Segment(start, plan.speed),)).encode())
         progress("making it durable", 0, 1)
     return made, faults
