@@ -13,6 +13,7 @@ from clients.box import bundle, enrol, folder, show, sign, times
 from clients.box.countsfile import CountsError
 from clients.box.folder import Settings
 from clients.box.report import Report
+from clients.box.running import run_command
 from clients.box.sending import send_command, status_command
 from clients.terminal import FAILED, Json, fail, say, say_json, warn
 from clients.wire import keys, statement
@@ -457,4 +458,5 @@ def _refusal(shown: Statement, key: bytes) -> WireError | None:
 
 
 tallygate_box.add_command(send_command)
+tallygate_box.add_command(run_command)
 tallygate_box.add_command(status_command)

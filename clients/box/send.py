@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 
 import trio
 
-from clients.box.outbox import Letter, Outbox
+from clients.box.outbox import Letter
 from clients.wire import answers
 from clients.wire.answers import Logged, Refusal
 from clients.wire.client import Answer
@@ -97,6 +97,18 @@ class Resting:
 Event: TypeAlias = Delivered | Refused | Failed | Unstored | ClockOff | Found | Resting
 
 
+class Post(Protocol):
+    """Where statements come from and receipts go to (`clients.box.outbox.Outbox`)."""
+
+    letters: list[Letter]
+
+    def look(self) -> Sequence[Letter]:
+        """Statements that were signed since the last look; `letters` has them from now on."""
+
+    def store(self, letter: Letter, logged: Logged) -> None:
+        """Store a statement's receipt; when this returns, it is delivered."""
+
+
 class Line(Protocol):
     """What a connection has to do here (`clients.wire.client.Connection`)."""
 
@@ -139,7 +151,7 @@ class Sender:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: Post,
         addresses: Sequence[Address],
         log_key: VerifierKey,
         *,
@@ -193,7 +205,7 @@ class Sender:
             OSError: the same.
         """
         while True:
-            self._look()
+            self.look()
             open_items = [item for item in self._items if not item.over]
             if once:
                 due = [item for item in open_items if not item.answered]
@@ -213,7 +225,13 @@ class Sender:
             due.sort(key=lambda item: (item.tries, item.letter.packet.sequence))
             await self._session(due)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Take in what was signed since the last look.
+
+        Raises:
+            WireError: the spool cannot be read any more (`spool.*`, `folder.*`, `file.*`).
+            OSError: the same.
+        """
         new = self._outbox.look()
         if new:
             self._items += [_Item(letter) for letter in new if letter.stored is None]

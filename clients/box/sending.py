@@ -4,8 +4,9 @@ import random
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -38,6 +39,16 @@ def _addresses(
     return tuple(found)
 
 
+address_option = click.option(
+    "--address",
+    "addresses",
+    metavar="HOST:PORT",
+    multiple=True,
+    callback=_addresses,
+    help="A gateway, instead of those in site.json; more than once for several.",
+)
+
+
 @click.command(
     "send",
     short_help="Send what is signed, and fetch the receipts.",
@@ -50,14 +61,7 @@ def _addresses(
 @click.argument("path", metavar="DIR", type=terminal.PATH)
 @click.option("--again", is_flag=True, help="Send everything again, also what is delivered: new receipts.")
 @click.option("--once", is_flag=True, help="Do not wait: what is refused or has no line stays for later.")
-@click.option(
-    "--address",
-    "addresses",
-    metavar="HOST:PORT",
-    multiple=True,
-    callback=_addresses,
-    help="A gateway, instead of those in site.json; more than once for several.",
-)
+@address_option
 def send_command(path: Path, again: bool, once: bool, addresses: tuple[Address, ...]) -> None:
     """Send the statements of device DIR that are not delivered yet, until they all are.
 
@@ -67,7 +71,7 @@ def send_command(path: Path, again: bool, once: bool, addresses: tuple[Address, 
     """
     with folder.opened(path) as opened:
         settings, site = opened.settings, opened.site()
-    _context(path, site)
+    identity(path, site)
     with receipts.sending(path):
         outbox = Outbox(path, site.log_key)
         board = Board(settings, outbox, once=once)
@@ -78,7 +82,12 @@ def send_command(path: Path, again: bool, once: bool, addresses: tuple[Address, 
         raise click.exceptions.Exit(FAILED)
 
 
-def _context(path: Path, site: Site) -> ssl.SSLContext:
+def identity(path: Path, site: Site) -> ssl.SSLContext:
+    """What the device's lines trust and show.
+
+    Raises:
+        WireError: `folder.no_certificate`, `line.identity`.
+    """
     if not (path / folder.CERTIFICATE).exists():
         raise WireError(
             "folder.no_certificate",
@@ -92,14 +101,23 @@ async def _send(
     outbox: Outbox, site: Site, addresses: Sequence[Address], board: Board, again: bool, once: bool
 ) -> list[Letter]:
     """Run a sender until it is done or somebody stops it; what is left then."""
+    sender = make_sender(outbox, site, addresses, board, again=again)
+    await until_told(partial(sender.run, once=once), board)
+    return sender.left
+
+
+def make_sender(
+    outbox: Outbox, site: Site, addresses: Sequence[Address], board: Board, *, again: bool
+) -> Sender:
+    """A sender over real lines, whose events the board shows."""
 
     @asynccontextmanager
     async def dial(address: Address) -> AsyncIterator[Connection]:
         # Read each time: a new certificate may have come while this program waited.
-        async with client.connected(address, _context(outbox.path, site)) as connection:
+        async with client.connected(address, identity(outbox.path, site)) as connection:
             yield connection
 
-    sender = Sender(
+    return Sender(
         outbox,
         addresses,
         site.log_key,
@@ -109,23 +127,34 @@ async def _send(
         chance=random.SystemRandom(),
         again=again,
     )
+
+
+async def until_told(work: Callable[[], Awaitable[None]], board: Board) -> None:
+    """Do the work until it is done or somebody stops it (SIGINT, SIGTERM).
+
+    Raises:
+        WireError: whatever the work raises.
+        OSError: the same.
+    """
     failed: WireError | OSError | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_when_told, nursery.cancel_scope, board)
+        await nursery.start(_stop_when_told, nursery.cancel_scope, board)
         nursery.start_soon(board.count_down)
         try:
-            await sender.run(once=once)
+            await work()
         except (WireError, OSError) as error:
             failed = error
         nursery.cancel_scope.cancel()
     board.clear()
     if failed is not None:
         raise failed
-    return sender.left
 
 
-async def _stop_when_told(scope: trio.CancelScope, board: Board) -> None:
+async def _stop_when_told(
+    scope: trio.CancelScope, board: Board, *, task_status: trio.TaskStatus[None]
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _ in signals:
             board.stopped = True
             scope.cancel()
