@@ -145,12 +145,17 @@ class Connection:
     async def run(self) -> None:
         """Serves the connection to its end and closes it. No fault of it leaves this task."""
         try:
+            unheard = False
             with self._scope:
                 try:
                     await self._serve()
                 except trio.Cancelled:
-                    self._last_words()
+                    unheard = self._last_words()
                     raise
+            if unheard:
+                # Its own deadline has passed, and nobody else wants it to end.
+                with trio.CancelScope() as self._scope:
+                    await self._linger()
         except OSError:
             # The line broke: there is nobody to be told, and who has sent something sends it again.
             pass
@@ -342,29 +347,36 @@ class Connection:
                     return
                 left -= len(data)
 
-    def _last_words(self) -> None:
-        """What is still said when the deadline has passed, the slot is another's, or the port ends."""
+    def _last_words(self) -> bool:
+        """What is still said when the deadline has passed, the slot is another's, or the port ends.
+
+        Returns:
+            Whether the peer may still be sending, and has an answer to hear.
+        """
         late = not self._displaced and trio.current_time() >= self._scope.deadline
         if self._phase == HANDSHAKE:
             if late:
                 self._handshake_failed("timeout")
-            return
+            return False
         if self._phase == LINGERING:
-            return
+            return False
         if self._phase == SENDING:
             # Half an answer stands in the kernel, and nobody reads it.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            return
+            return False
+        unheard = False
         if self._phase == WORKING:
             head, body = self._refuse(problems.NO_ANSWER if late else problems.STOPPING)
             out = self._tls.respond(head + END_AND_CLOSE, body, True)
         elif self._phase == READING and late:
             head, body = self._refuse(problems.TIMEOUT)
             out = self._tls.respond(head + END_AND_CLOSE, body, True)
+            unheard = True
         else:
             out = self._tls.close()
         with contextlib.suppress(OSError):
             self._sock.send(out)
+        return unheard
 
     def _refuse(self, problem: Problem) -> Answer:
         return self._shared.routes.refuse(problem)

@@ -63,6 +63,27 @@ def test_a_length_that_is_larger_than_the_body_times_out(boxport_site: Site) -> 
     run_served(boxport_site, test)
 
 
+@pytest.mark.parametrize("more", [1, 5])
+def test_who_is_told_that_it_was_too_slow_may_still_be_sending(boxport_site: Site, more: int) -> None:
+    """A close with bytes on their way would be a reset, and the answer might never be read."""
+
+    async def test(served: Served, clock: MockClock) -> None:
+        async with served.client() as client:
+            await client.raw(HEAD + b"Content-Length: 300\r\n\r\n")
+            await step(clock, 11)
+            for _ in range(more):
+                await client.raw(b"-")
+                await step(clock, 0.1)
+            assert (await client.reply()).status == 408
+            await client.ended()
+            # In time, and in peace: no reset, whatever the kernel had still to deliver.
+            await step(clock, 3)
+            assert await client.stream.transport_stream.receive_some() == b""
+        await until(lambda: served.value("tallygate_open_connections") == 0)
+
+    run_served(boxport_site, test)
+
+
 def test_each_request_has_a_deadline_of_its_own(boxport_site: Site) -> None:
     async def test(served: Served, clock: MockClock) -> None:
         async with served.client() as client:
