@@ -19,7 +19,7 @@ from clients.wire.note import Checkpoint
 from clients.wire.site import Address
 from tests.lying_gateway import ORIGIN, TestLog
 from tests.unit import box_helpers as box
-from tests.unit.test_box_send import sign_turnout
+from tests.unit.box_world import sign_turnout
 
 ADDRESS = Address("a.example", 1)
 
