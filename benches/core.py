@@ -1,4 +1,4 @@
-"""Signatures, decoding, the Merkle tree and the tally, against PyNaCl in the same rounds.
+"""Signatures, decoding and the Merkle tree, against PyNaCl in the same rounds.
 
 Where there is no peer, the fastest round is given: on a shared machine noise only ever adds.
 """
@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TypeAlias
 
 import nacl.bindings
 
 from benches.harness import Figure, interleaved, median_ratio
 from gateway import _core
-from tests.replays import built
 
 SEED = bytes(range(32))
 BATCH = 512  # about what is in flight when a country's boxes connect at once
 LEAVES = 1_000_000
-STATIONS = 20_000
-TURNOUTS = 3
-A_SECOND = 1_000  # entries that a gateway under load appends in a second
-
-Report: TypeAlias = tuple["int | bytes | Report", ...]
 
 
 def result_packet(contests: int, choices: int) -> bytes:
@@ -38,66 +29,8 @@ def result_packet(contests: int, choices: int) -> bytes:
     return _core.sign("packet", content, SEED)
 
 
-def night_log(definition: bytes) -> list[bytes]:
-    """Openings of all stations, their turnouts hour by hour, their results: what a quiet night logs."""
-    openings, turnouts, results = [], [], []
-    votes = tuple(range(20, 20 + built.CHOICES))
-    valid = sum(votes)
-    figures = ((5, valid + 3), (9, valid + 3), (11, valid), (12, 1), (13, 2))
-    for station in range(1, STATIONS + 1):
-
-        def sign(
-            device: int, sequence: int, previous: bytes, report: Report, station: int = station
-        ) -> bytes:
-            head = (definition, device, station, sequence, previous, built.CLOSES_AT)
-            return _core.sign("packet", (*head, report), SEED)
-
-        zeros = ((1, (0,) * built.CHOICES),)
-        openings.append(sign(station, 1, b"", (1, 100, bytes(32), zeros)))
-        previous = b""
-        for turn in range(1, TURNOUTS + 1):
-            as_of = built.OPENS_AT + turn * 10_000_000
-            turnout = sign(STATIONS + station, turn, previous, (2, as_of, ((3, 50 * turn),)))
-            turnouts.append((turn, turnout))
-            previous = hashlib.sha256(turnout).digest()
-        opening = hashlib.sha256(openings[-1]).digest()
-        report = (3, built.CLOSES_AT, 1, 103 + valid, (), ((1, figures, votes),), ())
-        results.append(sign(station, 2, opening, report))
-    by_hour = [turnout for _, turnout in sorted(turnouts, key=lambda one: one[0])]
-    return [*openings, *by_hour, *results]
-
-
-def tally_figures() -> Iterator[Figure]:
-    """Folding a night from its bytes, once to the end and once with sums after every second's worth."""
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        built.write_built(root, STATIONS, 2 * STATIONS)
-        definition = _core.Definition.load(root / "definition")
-        roster = _core.Roster.load(root / "roster", definition)
-    log = night_log(definition.hash)
-
-    def decode() -> None:
-        for statement in log:
-            _core.decode(statement)
-
-    def fold(at_once: int) -> None:
-        tally = _core.Tally(definition, roster)
-        for first in range(0, len(log), at_once):
-            tally.apply(first, log[first : first + at_once])
-            tally.progress(1)
-
-    peer, whole, live = interleaved(
-        decode, functools.partial(fold, len(log)), functools.partial(fold, A_SECOND)
-    )
-    note = f"{STATIONS:,} stations, {len(log):,} entries, decoding within"
-    yield Figure("tally an entry ÷ decoding it one by one", median_ratio(whole, peer), "×", 5.0, note)
-    yield Figure("tally an entry, sums at the end", min(whole) / len(log) * 1e6, "µs", 4.0, note)
-    note = f"{A_SECOND:,} entries at a time"
-    yield Figure("tally an entry, sums all the time", min(live) / len(log) * 1e6, "µs", 8.0, note)
-
-
 def measure() -> Iterator[Figure]:
-    """Signatures, decoding, appending, tallying."""
+    """Signatures, decoding, appending."""
     public = _core.public_key(SEED)
     statement = _core.decode(result_packet(2, 17))
     message, signature = statement.signed_bytes, statement.signature
@@ -131,4 +64,3 @@ def measure() -> Iterator[Figure]:
     (times,) = interleaved(append)
     microseconds = min(times) / LEAVES * 1e6
     yield Figure("append a leaf, amortised", microseconds, "µs", 1.0, f"{LEAVES:,} leaves")
-    yield from tally_figures()

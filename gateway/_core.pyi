@@ -785,6 +785,9 @@ class Tally:
     def missing_rosters(self) -> list[bytes]:
         """Hashes of the rosters that the next entry waits for."""
 
+    def standing(self, statement: Statement) -> _Standing | None:
+        """How a decision's payload stands after the entries taken; None: a packet."""
+
     def changed_stations(self) -> list[int]:
         """The stations whose objects have changed since this was called last, ascending."""
 

@@ -45,6 +45,7 @@ def main() -> None:
         "proof": _proofs(),
         "receipt": _receipts(),
         "statement": (_core.sign(kind, content, _SEED) for kind, content in every_kind()),
+        "tally": _logs(),
         "tile": _tiles(),
         "tls_feed": _connections(),
         "vkey": _keys(),
@@ -131,6 +132,12 @@ def _proofs() -> Iterator[bytes]:
         first = bytes([0, 0, 0, kind * 0x55])
         for numbers in (b"\xff\x03\x07\x01", b"\x00\x02\xff\x00", b"\x06\x04\x00\x00"):
             yield first + numbers + hashlib.sha256(numbers).digest() * 4
+
+
+def _logs() -> Iterator[bytes]:
+    """`arbitrary` reads these as steps of a log; which bytes matters little, but there must be enough."""
+    for seed in range(64):
+        yield b"".join(hashlib.sha256(bytes([seed, part])).digest() for part in range(1 + seed % 16))
 
 
 def _requests() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Real elections as packets through the observer's tally: totals at every level are those of the source.
+"""Real elections as packets through both tallies: totals at every level are those of the source.
 
 Kyrgyzstan and Georgia always, where the sets are beside the project; Russia's 97,699 stations with
 ``TALLYGATE_WHOLE_REPLAYS=1`` (minutes).
@@ -7,7 +7,7 @@ Kyrgyzstan and Georgia always, where the sets are beside the project; Russia's 9
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from clients.observer.tally import Tally
 from clients.wire import statement
 from clients.wire.definition import Definition
 from clients.wire.roster import Roster
+from gateway import _core
 from gateway.election import due_devices, read_folder, with_keys, write_manifests
 from tests.replays import georgia, kyrgyz, packets, russia
 from tests.replays.folder import SHARED_DATA, Report
@@ -55,9 +56,10 @@ def play(source: str, convert: Callable[[Path, Path], Report], out: Path) -> Rep
     election, _ = read_folder(out / "election", rehearsal=True)
     assert election is not None
     seeds = {device.device: device.device.to_bytes(32, "big") for device in due_devices(election)}
-    keys = {number: SigningKey(seed) for number, seed in seeds.items()}
     member = SigningKey(bytes(32))
-    devices = [device._replace(key=bytes(keys[device.device].verify_key)) for device in due_devices(election)]
+    devices = [
+        device._replace(key=_core.public_key(seeds[device.device])) for device in due_devices(election)
+    ]
     write_manifests(
         with_keys(election, devices=devices, commission_keys=[bytes(member.verify_key)]), out / "built"
     )
@@ -67,11 +69,15 @@ def play(source: str, convert: Callable[[Path, Path], Report], out: Path) -> Rep
     tally = Tally(definition, roster)
     opening = (1, "replay.example/log", bytes(32), bytes(32), roster.sha256, "replay")
     decision = (definition.sha256, b"", 1, 0, (("en", "A replay."),), opening)
-    tally.apply(statement.decode(statement.sign("decision", decision, member)))
+    opening_entry = statement.sign("decision", decision, member)
+    tally.apply(statement.decode(opening_entry))
+    entries = [opening_entry]
     for content in packets.packets(out / "results", definition, roster):
         device = content[1]
         assert isinstance(device, int)
-        tally.apply(statement.decode(statement.sign("packet", content, keys[device])))
+        entries.append(_core.sign("packet", content, seeds[device]))
+        tally.apply(statement.decode(entries[-1]))
+    agree(out, tally, entries)
     rows = {
         prefix: {
             contest: packets.rows(path)
@@ -81,6 +87,17 @@ def play(source: str, convert: Callable[[Path, Path], Report], out: Path) -> Rep
         for prefix in ("contest", "protocol")
     }
     return Replay(definition, rows["contest"], rows["protocol"], tally)
+
+
+def agree(out: Path, tally: Tally, entries: Sequence[bytes]) -> None:
+    """The gateway's tally of the same log has the same bytes: the root, and with its hashes every area."""
+    definition = _core.Definition.load(out / "built/definition")
+    other = _core.Tally(definition, _core.Roster.load(out / "built/roster", definition))
+    assert other.apply(0, entries) == len(entries)
+    assert other.area(tally.root) == tally.area(tally.root)
+    stations = other.changed_stations()
+    assert stations
+    assert all(other.station(number) == tally.station(number) for number in stations)
 
 
 def areas_of(definition: Definition, station: int) -> Iterator[int]:

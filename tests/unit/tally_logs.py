@@ -25,6 +25,7 @@ HOUR = 3_600_000
 OPENS, CLOSES = 1_000 * HOUR, 1_003 * HOUR
 FIRMWARE = (b"\x01" * 32, b"\x02" * 32)
 OTHER, THIRD = b"\xdd" * 32, b"\xee" * 32
+ORIGIN, LOG_SEED, SNAPSHOT_SEED = "log.example", b"\x01" * 32, b"\x02" * 32
 
 AREAS = (1, 2, 3, 4)
 STATIONS = (10, 11, 12, 13)
@@ -77,8 +78,13 @@ CHECKS = (
 )
 
 
+def seed(device: int) -> bytes:
+    """The signing key of a device; members of the commission have others."""
+    return bytes([0x40 + device]) * 32
+
+
 def key(device: int) -> str:
-    return f"{device:02x}" * 32
+    return _core.public_key(seed(device)).hex()
 
 
 def devices(**places: str) -> list[str]:
@@ -253,7 +259,8 @@ class Scene:
         return folder
 
     def _write(self) -> None:
-        self._decide((1, "log.example", b"\x01" * 32, b"\x02" * 32, self.rosters["first"], "x"), (0, 1, 2))
+        keys = (_core.public_key(LOG_SEED), _core.public_key(SNAPSHOT_SEED))
+        self._decide((1, ORIGIN, *keys, self.rosters["first"], "x"), (0, 1, 2))
         for place, step in enumerate(self.log.steps):
             match step:
                 case Packet():
@@ -289,7 +296,7 @@ class Scene:
             packet.signed_at,
             self._report(packet.report),
         )
-        data = _core.sign("packet", content, bytes([packet.device]) * 32)
+        data = _core.sign("packet", content, seed(packet.device))
         payload = _core.decode(data).payload
         if payload in self._payloads.values():
             return

@@ -181,6 +181,21 @@ def test_entries_come_in_their_order(tmp_path: Path) -> None:
     assert tally.apply(2, scene.statements[2:]) == len(scene.statements) - 2
 
 
+def test_the_same_bytes_again_change_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, log_of(TURNOUT))
+    tally, other = core(scene), observed(scene)
+    assert tally.apply(0, scene.statements) == len(scene.statements)
+    for data in scene.statements:
+        other.apply(statement.decode(data))
+    before = everything(tally)
+    for data in scene.statements:
+        assert tally.apply(tally.size, [data]) == 1
+        other.apply(statement.decode(data))
+    assert tally.size == 2 * len(scene.statements)
+    assert_same(everything(tally), before)
+    assert_same(everything(tally), everything_observed(other))
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     tally = core(Scene(tmp_path, log_of()))
     assert (tally.station(99), tally.version(99)) == (None, None)

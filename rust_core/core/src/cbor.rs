@@ -163,7 +163,32 @@ impl<'a> Reader<'a> {
         Ok(content)
     }
 
+    #[inline]
     fn head(&mut self, major: u8) -> Result<At<u64>> {
+        let offset = self.at;
+        match self.short_head(major) {
+            Some(value) => Ok(At { value, offset }),
+            None => self.any_head(major),
+        }
+    }
+
+    /// A head of up to three bytes in its one encoding, as almost all are; None says nothing of what stands there.
+    #[inline]
+    fn short_head(&mut self, major: u8) -> Option<u64> {
+        let major = major << 5;
+        let (value, width) = match *self.statement.get(self.at..self.end)? {
+            [initial, ..] if (major..major + 24).contains(&initial) => ((initial - major).into(), 1),
+            [initial, low, ..] if initial == major + 24 && low >= 24 => (low.into(), 2),
+            [initial, high, low, ..] if initial == major + 25 && high > 0 => {
+                (u16::from_be_bytes([high, low]).into(), 3)
+            }
+            _ => return None,
+        };
+        self.at += width;
+        Some(value)
+    }
+
+    fn any_head(&mut self, major: u8) -> Result<At<u64>> {
         let offset = self.at;
         if offset == self.end {
             return refuse(Rule::Truncated, offset);

@@ -7,11 +7,13 @@
 mod cells;
 mod door;
 mod folder;
+mod night;
 mod tables;
 
 pub use cells::mutate;
 pub use door::{Client, MAX_BODY, connection};
 pub use folder::{FILES, Folder, Loaded, original};
+pub use night::{Names, Night, Step, UNUSABLE};
 pub use tables::rewrite;
 
 use tallygate_core::merkle::{Tree, leaf_hash};

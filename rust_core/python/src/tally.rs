@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use tallygate_core::authority::Standing;
 use tallygate_core::tally as core;
 use tallygate_core::{Error, Result};
 
 use crate::definition::{Definition, Roster};
 use crate::error::raise;
+use crate::statement::Statement;
 use crate::verify::array;
 
 /// The tally of a log's prefix.
@@ -73,6 +75,11 @@ impl Tally {
     fn missing_rosters<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         let missing = py.detach(|| self.lock().missing_rosters().to_vec());
         missing.iter().map(|missing| PyBytes::new(py, &missing.roster)).collect()
+    }
+
+    fn standing(&self, py: Python<'_>, statement: &Statement) -> PyResult<Option<&'static str>> {
+        let decoded = statement.decoded().map_err(raise)?;
+        Ok(py.detach(|| self.lock().standing(&decoded.body)).map(Standing::word))
     }
 
     fn changed_stations(&self, py: Python<'_>) -> Vec<u64> {

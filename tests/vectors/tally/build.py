@@ -128,7 +128,8 @@ class _Builder:
         self._decisions: dict[int, bytes] = {}
 
     def built(self) -> Built:
-        opening = (1, "tally.example/case", named_hash("log"), named_hash("snapshots"), self._roster(""), "1")
+        log, snapshots = Key("tally: log").public, Key("tally: snapshots").public
+        opening = (1, "tally.example/case", log, snapshots, self._roster(""), "1")
         assert isinstance(self._quorum, int)
         for member in range(1, self._quorum + 1):
             self._decide(1, opening, member_key(member))

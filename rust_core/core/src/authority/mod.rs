@@ -379,11 +379,16 @@ impl Authority {
     /// When a station closes now, ms since the Unix epoch; None: there is no such station.
     pub fn closes_at(&self, station: u64) -> Option<u64> {
         let planned = self.definition.station(station)?.closes_at;
+        Some(self.ruled_closing(station).unwrap_or(planned))
+    }
+
+    /// When a station closes by a decision in effect, ms since the Unix epoch; None: as the definition says.
+    pub(crate) fn ruled_closing(&self, station: u64) -> Option<u64> {
         let number = self.effects.highest(Topic::Closing(station)).max(self.effects.highest(Topic::Closing(0)));
-        Some(match self.action(number) {
-            Some(Action::Closing { closes_at, .. }) => *closes_at,
-            _ => planned,
-        })
+        match self.action(number) {
+            Some(Action::Closing { closes_at, .. }) => Some(*closes_at),
+            _ => None,
+        }
     }
 
     /// Whether a device is assigned to a station now.

@@ -115,6 +115,11 @@ impl Roster {
         self.devices.get(self.devices.numbers.find(number)?)
     }
 
+    /// The index of the device with this number, where nothing else of it is wanted.
+    pub(crate) fn device_index(&self, number: u64) -> Option<usize> {
+        self.devices.numbers.find(number)
+    }
+
     /// How many devices there are.
     pub fn device_count(&self) -> usize {
         self.devices.numbers.len()

@@ -214,9 +214,8 @@ fn frame(statement: &[u8]) -> Result<Kind> {
 
 /// How many of the first bytes fit `frame`, eight bytes of any key id, and the empty map.
 fn common(statement: &[u8], frame: &[u8]) -> usize {
-    let same = statement.iter().zip(frame).take_while(|(left, right)| left == right).count();
-    if same < frame.len() {
-        return same;
+    if !statement.starts_with(frame) {
+        return statement.iter().zip(frame).take_while(|(left, right)| left == right).count();
     }
     let map_at = frame.len() + KID;
     match statement.get(map_at) {

@@ -29,10 +29,10 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::Hash;
-use crate::authority::MissingRoster;
+use crate::authority::{MissingRoster, Standing};
 use crate::definition::{Definition, Headline, Roster, Station};
 use crate::error::{Error, Result};
-use crate::statement::{self, Action, Body, Packet, Statement};
+use crate::statement::{self, Action, Body, Statement};
 
 use book::Book;
 use objects::Row;
@@ -41,7 +41,7 @@ use station::StationState;
 use sums::{AreaSums, Shift};
 use world::{Choosable, World};
 
-/// Statements that are decoded at a time: a decoded one may be a dozen times as large as its bytes.
+/// Statements that are decoded at a time, on all cores: what is kept of them stays in the cache until it is taken.
 const DECODED_AT_ONCE: usize = 1_024;
 
 /// Stations that are evaluated at a time, on all cores: their new states wait in memory for the sums.
@@ -60,12 +60,28 @@ pub enum Step {
     Waiting(MissingRoster),
 }
 
+/// A statement as the tally takes it: of a packet what is kept.
+enum Entry {
+    Packet(Payload),
+    Decision(Box<Statement>),
+}
+
+impl Entry {
+    fn new(statement: &Statement, ours: &Hash) -> Self {
+        match &statement.body {
+            Body::Packet(packet) => Self::Packet(Payload::new(packet, ours)),
+            Body::Decision(_) => Self::Decision(Box::new(statement.clone())),
+        }
+    }
+}
+
 /// A station, and whether its state is still that of its packets.
 #[derive(Debug)]
 struct Slot {
     /// Index of the area that it stands in.
     area: usize,
-    state: StationState,
+    /// Elsewhere: what an entry looks at of many stations stays close together.
+    state: Box<StationState>,
     /// Index of the last entry that has changed its object.
     version: Option<u64>,
     /// A packet of its own has come since it was evaluated.
@@ -182,15 +198,20 @@ impl Tally {
     /// # Errors
     /// `argument.range` where `index` is not `next_index`; `server.fault`.
     pub fn apply(&mut self, index: u64, id: Hash, statement: &Statement) -> Result<Step> {
+        let entry = Entry::new(statement, &self.book.definition.hash);
+        self.take(index, id, entry)
+    }
+
+    fn take(&mut self, index: u64, id: Hash, entry: Entry) -> Result<Step> {
         if index != self.next_index {
             return Err(Error::Argument("the log's entries are tallied in their order, none left out"));
         }
         self.guarded(|tally| {
-            match &statement.body {
-                Body::Packet(packet) => tally.apply_packet(index, id, packet)?,
-                Body::Decision(decision) => {
-                    tally.note_named(&decision.action);
-                    if let Some(missing) = tally.apply_decision(index, statement)? {
+            match entry {
+                Entry::Packet(payload) => tally.apply_packet(index, id, payload)?,
+                Entry::Decision(statement) => {
+                    tally.note_named(&statement.body);
+                    if let Some(missing) = tally.apply_decision(index, &statement)? {
                         return Ok(Step::Waiting(missing));
                     }
                 }
@@ -213,8 +234,9 @@ impl Tally {
     }
 
     /// Notes a roster that a decision needs once it is taken: a 9 with an unusable one is void, a 1 cannot do without.
-    fn note_named(&mut self, action: &Action) {
-        let needed = match *action {
+    fn note_named(&mut self, body: &Body) {
+        let Body::Decision(decision) = body else { return };
+        let needed = match decision.action {
             Action::Open { roster, .. } if self.offered.get(&roster) != Some(&true) => roster,
             Action::Roster { roster } if !self.offered.contains_key(&roster) => roster,
             _ => return,
@@ -229,12 +251,28 @@ impl Tally {
     /// `argument.range` where `first` is not `next_index`; `statement.malformed` of the first statement that is none,
     /// with all before it in the tally; `server.fault`.
     pub fn apply_all(&mut self, first: u64, statements: &[&[u8]]) -> Result<usize> {
+        if statements.len() < WORTH_A_CORE {
+            self.apply_some(first, statements)
+        } else {
+            // Among the threads that share the work: none is woken for every part of it.
+            rayon::scope(|_| self.apply_some(first, statements))
+        }
+    }
+
+    fn apply_some(&mut self, first: u64, statements: &[&[u8]]) -> Result<usize> {
         let mut taken = 0;
         for chunk in statements.chunks(DECODED_AT_ONCE) {
-            let decoded: Vec<_> =
-                chunk.par_iter().map(|bytes| (statement::id(bytes), statement::decode(bytes))).collect();
-            for (id, decoded) in decoded {
-                if let Step::Waiting(_) = self.apply(first + taken as u64, id, &decoded?)? {
+            let ours = &self.book.definition.hash;
+            // A decoded statement is let go at once: it may be a dozen times as large as its bytes.
+            let one = |bytes: &&[u8]| statement::decode(bytes).map(|it| (statement::id(bytes), Entry::new(&it, ours)));
+            let entries: Vec<_> = if chunk.len() < WORTH_A_CORE {
+                chunk.iter().map(one).collect()
+            } else {
+                chunk.par_iter().with_min_len(WORTH_A_CORE).map(one).collect()
+            };
+            for entry in entries {
+                let (id, entry) = entry?;
+                if let Step::Waiting(_) = self.take(first + taken as u64, id, entry)? {
                     return Ok(taken);
                 }
                 taken += 1;
@@ -243,8 +281,7 @@ impl Tally {
         Ok(taken)
     }
 
-    fn apply_packet(&mut self, index: u64, id: Hash, packet: &Packet) -> Result<()> {
-        let payload = Payload::new(packet, &self.book.definition.hash);
+    fn apply_packet(&mut self, index: u64, id: Hash, payload: Payload) -> Result<()> {
         let own = self.station_index(payload.station);
         let of_device = self.world.packets.of_device(payload.device);
         let stations =
@@ -376,7 +413,9 @@ impl Tally {
 
     /// Evaluates the stations that have got packets.
     fn settle(&mut self) -> Result<()> {
-        let stale = std::mem::take(&mut self.stale);
+        let mut stale = std::mem::take(&mut self.stale);
+        // Neighbours share an area: its sums stay at hand.
+        stale.sort_unstable();
         self.refresh(&stale)
     }
 
@@ -391,33 +430,27 @@ impl Tally {
     fn evaluate(&mut self, stations: &[usize]) -> Result<Vec<usize>> {
         let mut changed = Vec::new();
         for chunk in stations.chunks(EVALUATED_AT_ONCE) {
-            let Self { book, world, stations, .. } = &*self;
-            let one = |&index: &usize| -> Result<Option<(usize, StationState)>> {
-                let state = station::evaluate(book, &world.situation(index)?)?;
-                Ok((state != stations[index].state).then_some((index, state)))
+            let Self { book, world, stations, areas, .. } = self;
+            let one = |&index: &usize| -> Result<Option<(Station<'_>, StationState)>> {
+                let situation = world.situation(index)?;
+                let state = station::evaluate(book, &situation)?;
+                Ok((state != *stations[index].state).then_some((situation.station, state)))
             };
             let states: Vec<_> = if chunk.len() < WORTH_A_CORE {
                 chunk.iter().map(one).collect::<Result<_>>()?
             } else {
                 chunk.par_iter().with_min_len(WORTH_A_CORE).map(one).collect::<Result<_>>()?
             };
-            for (index, state) in states.into_iter().flatten() {
-                self.replace(index, state)?;
-                changed.push(index);
+            let headline = book.definition.election.headline;
+            for (station, state) in states.into_iter().flatten() {
+                let slot = &mut stations[station.index];
+                shift(areas, slot, Shift::Remove, headline, &station)?;
+                *slot.state = state;
+                shift(areas, slot, Shift::Add, headline, &station)?;
+                changed.push(station.index);
             }
         }
         Ok(changed)
-    }
-
-    /// Gives a station another state, in the sums of the areas above it too.
-    fn replace(&mut self, index: usize, state: StationState) -> Result<()> {
-        let definition = &self.book.definition;
-        let station = definition.station_at(index).ok_or(Error::Fault)?;
-        let headline = definition.election.headline;
-        let slot = &mut self.stations[index];
-        shift(&mut self.areas, slot, Shift::Remove, headline, &station)?;
-        slot.state = state;
-        shift(&mut self.areas, slot, Shift::Add, headline, &station)
     }
 
     /// The numbers of the stations whose objects have changed since this was asked last, ascending.
@@ -431,6 +464,11 @@ impl Tally {
             .into_iter()
             .filter_map(|index| self.book.definition.station_at(index).map(|station| station.number))
             .collect()
+    }
+
+    /// How a decision's payload stands after the entries taken; None: it is a packet's.
+    pub fn standing(&self, body: &Body) -> Option<Standing> {
+        self.world.authority.standing(body)
     }
 
     /// Index of the last entry that has changed a station's object; None: none has, or there is no such station.
@@ -449,7 +487,7 @@ impl Tally {
             let slot = &tally.stations[station.index];
             let Some(version) = slot.version else { return Ok(None) };
             let packets = tally.world.packets.at(station.index);
-            objects::station(&tally.book, &station, packets, &slot.state, version).map(Some)
+            objects::station(&tally.book, &station, &packets, &slot.state, version).map(Some)
         })
     }
 
@@ -511,7 +549,7 @@ impl Tally {
 }
 
 fn slot((station, state): (Station<'_>, StationState)) -> Slot {
-    Slot { area: station.area_index, state, version: None, is_stale: false, is_changed: false }
+    Slot { area: station.area_index, state: Box::new(state), version: None, is_stale: false, is_changed: false }
 }
 
 /// Adds what a station contributes to the areas above it, or takes it away.

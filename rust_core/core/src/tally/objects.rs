@@ -90,14 +90,13 @@ impl Json {
 }
 
 /// A station's object.
-pub(super) fn station<'a>(
+pub(super) fn station(
     book: &Book,
     station: &Station<'_>,
-    packets: impl Iterator<Item = &'a Packet>,
+    packets: &[&Packet],
     state: &StationState,
     version: u64,
 ) -> Result<Vec<u8>> {
-    let packets: Vec<&Packet> = packets.collect();
     let mut json = Json::new();
     json.raw("{\"cancelled\":").flag(state.cancelled);
     json.raw(",\"codes\":").list(&state.codes, |json, code| {
@@ -117,7 +116,7 @@ pub(super) fn station<'a>(
         json.ints(difference);
     });
     json.raw(",\"documents\":");
-    documents(&mut json, &packets, state);
+    documents(&mut json, packets, state);
     json.raw(",\"format\":\"tallygate-station/1\",\"opened\":").flag(state.opened);
     json.raw(",\"packets\":").list(packets.iter().enumerate(), |json, (place, shown)| {
         packet(json, shown, place, state);
@@ -228,7 +227,7 @@ pub(super) fn area<'a>(
     json.raw(",\"format\":\"tallygate-area/1\",\"opened\":").int(sums.opened);
     json.raw(",\"rows\":").list(rows, |json, shown| row(json, &shown));
     json.raw(",\"stations\":").int(sums.stations);
-    let hours = book.hours.iter().zip(&sums.hours).filter(|(_, identified)| identified.stations > 0);
+    let hours = book.hours.iter().zip(sums.hours()).filter(|(_, identified)| identified.stations > 0);
     json.raw(",\"turnout\":{\"hours\":").list(hours, |json, (&hour, identified)| {
         json.ints([hour, identified.sum, identified.stations]);
     });
@@ -253,7 +252,7 @@ fn source(json: &mut Json, sums: &SourceSums) {
     json.raw("{\"annulled\":").int(sums.stations(State::Annulled));
     json.raw(",\"counted\":").int(sums.counted());
     json.raw(",\"disputed\":").int(sums.stations(State::Disputed));
-    json.raw(",\"figures\":").list(&sums.figures, |json, (&code, sum)| {
+    json.raw(",\"figures\":").list(&sums.figures, |json, &(code, sum)| {
         json.ints([code, sum.sum, sum.stations]);
     });
     json.raw(",\"held\":").int(sums.stations(State::Held));

@@ -1,31 +1,48 @@
 //! The log's packets, kept compactly: what a packet states in numbers stands in one flat list.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::book::MAX_VALUE;
 use crate::Hash;
+use crate::definition::Roster;
 use crate::error::{Error, Result};
 use crate::statement::{self, Attachment, Report};
 
 /// Numbers to make room for before they are known: as many as a result with two contests has.
 const USUAL_NUMBERS: usize = 64;
 
+/// Numbers that are kept without memory of their own: as many as a turnout with two figures has.
+const FEW: usize = 5;
+
 /// Numbers of a packet. Almost all of them fit 32 bits; a packet with one that does not is kept wide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Numbers {
+    Few { len: u8, numbers: [u32; FEW] },
     Narrow(Box<[u32]>),
     Wide(Box<[u64]>),
 }
 
 impl Numbers {
     fn new(numbers: Vec<u64>) -> Self {
-        match numbers.iter().map(|&number| u32::try_from(number)).collect() {
-            Ok(narrow) => Self::Narrow(narrow),
-            Err(_) => Self::Wide(numbers.into()),
+        if numbers.iter().any(|&number| u32::try_from(number).is_err()) {
+            return Self::Wide(numbers.into());
+        }
+        let narrow = numbers.iter().map(|&number| u32::try_from(number).unwrap_or(u32::MAX));
+        match u8::try_from(numbers.len()) {
+            Ok(len) if numbers.len() <= FEW => {
+                let mut few = [0; FEW];
+                few.iter_mut().zip(narrow).for_each(|(place, number)| *place = number);
+                Self::Few { len, numbers: few }
+            }
+            _ => Self::Narrow(narrow.collect()),
         }
     }
 
     fn len(&self) -> usize {
         match self {
+            Self::Few { len, .. } => (*len).into(),
             Self::Narrow(numbers) => numbers.len(),
             Self::Wide(numbers) => numbers.len(),
         }
@@ -33,6 +50,7 @@ impl Numbers {
 
     fn at(&self, place: usize) -> u64 {
         match self {
+            Self::Few { numbers, .. } => numbers[place].into(),
             Self::Narrow(numbers) => numbers[place].into(),
             Self::Wide(numbers) => numbers[place],
         }
@@ -82,6 +100,11 @@ impl<'a> Votes<'a> {
 
     pub(super) fn iter(self) -> impl Iterator<Item = u64> + use<'a> {
         (self.start..self.start + self.len).map(move |place| self.numbers.at(place))
+    }
+
+    /// Those of the choice at a place, which must be below their number.
+    pub(super) fn at(self, place: usize) -> u64 {
+        self.numbers.at(self.start + place)
     }
 }
 
@@ -142,6 +165,8 @@ pub(super) struct Payload {
     /// many figures and how many votes, code and value of each figure, the votes.
     numbers: Numbers,
     pub(super) attachments: Box<[Attachment]>,
+    /// H100: no figure and no vote is above what may be added up.
+    pub(super) is_bounded: bool,
 }
 
 impl Payload {
@@ -182,6 +207,7 @@ impl Payload {
             detail,
             numbers: Numbers::new(numbers),
             attachments: packet.attachments().into(),
+            is_bounded: is_bounded(&packet.report),
         }
     }
 
@@ -228,6 +254,20 @@ impl Payload {
     }
 }
 
+/// H100.
+fn is_bounded(report: &Report) -> bool {
+    let bounds = |votes: &[u64]| votes.iter().all(|&votes| votes <= MAX_VALUE);
+    let bounded = |figures: &[statement::Figure]| figures.iter().all(|figure| figure.value <= MAX_VALUE);
+    match report {
+        Report::Opening { zeros, .. } => zeros.iter().all(|zero| bounds(&zero.votes)),
+        Report::Turnout { figures, .. } => bounded(figures),
+        Report::Result { figures, counts, .. } | Report::Protocol { figures, counts, .. } => {
+            bounded(figures) && counts.iter().all(|count| bounded(&count.figures) && bounds(&count.votes))
+        }
+        Report::Documents { .. } => true,
+    }
+}
+
 fn push_voters(numbers: &mut Vec<u64>, figures: &[statement::Figure]) {
     numbers.push(figures.len() as u64);
     numbers.extend(figures.iter().flat_map(|figure| [figure.code, figure.value]));
@@ -255,6 +295,13 @@ pub(super) struct Packet {
     pub(super) id: Hash,
     /// The statement ids of the others; there is hardly ever one.
     more_names: Box<[Hash]>,
+    /// Whether its `previous` names one of its device with the sequence before its own, or it is the first. Once it
+    /// does, it always will.
+    pub(super) is_chained: bool,
+    /// Whether its device has signed something else under its sequence. Once it has, it always will have.
+    pub(super) is_equivocal: bool,
+    /// The one before it that names the same station.
+    before: Option<Place>,
     pub(super) payload: Payload,
 }
 
@@ -272,56 +319,114 @@ pub(super) type Place = u32;
 #[derive(Debug)]
 pub(super) struct Packets {
     all: Vec<Packet>,
-    /// By the station's index.
-    at_stations: Vec<Vec<Place>>,
-    /// By device: sequence and place of each, ascending.
-    of_devices: HashMap<u64, Vec<(u64, Place)>>,
+    /// By the station's index: the last one that names it.
+    last_at: Vec<Option<Place>>,
+    /// By the index of the device: sequence and place of each, ascending.
+    of_devices: Vec<Vec<(u64, Place)>>,
+    /// Has the devices with the first indexes.
+    roster: Arc<Roster>,
+    /// Indexes of the other devices, by number.
+    more_devices: HashMap<u64, usize>,
 }
 
 impl Packets {
-    pub(super) fn new(stations: usize) -> Self {
-        Self { all: Vec::new(), at_stations: vec![Vec::new(); stations], of_devices: HashMap::new() }
+    /// None yet. `roster`: any; its devices are found faster than others.
+    pub(super) fn new(stations: usize, roster: Arc<Roster>) -> Self {
+        Self {
+            all: Vec::new(),
+            last_at: vec![None; stations],
+            of_devices: vec![Vec::new(); roster.device_count()],
+            roster,
+            more_devices: HashMap::new(),
+        }
+    }
+
+    fn device_index(&self, number: u64) -> Option<usize> {
+        self.roster.device_index(number).or_else(|| self.more_devices.get(&number).copied())
     }
 
     /// Takes a packet that is not known; `station` is the index of the one that it names, if that is known.
     pub(super) fn insert(&mut self, index: u64, id: Hash, payload: Payload, station: Option<usize>) -> Result<()> {
-        let place = Place::try_from(self.all.len()).map_err(|_| Error::Fault)?;
-        if let Some(places) = station.and_then(|station| self.at_stations.get_mut(station)) {
-            places.push(place);
+        let device = self.device_index(payload.device).unwrap_or_else(|| {
+            self.more_devices.insert(payload.device, self.of_devices.len());
+            self.of_devices.push(Vec::new());
+            self.of_devices.len() - 1
+        });
+        let Self { all, last_at, of_devices, .. } = self;
+        let of_device = &mut of_devices[device];
+        let twins = under(of_device, payload.sequence);
+        for &(_, twin) in &of_device[twins.clone()] {
+            all[twin as usize].is_equivocal = true;
         }
-        let of_device = self.of_devices.entry(payload.device).or_default();
-        let behind = of_device.partition_point(|&(sequence, _)| sequence <= payload.sequence);
-        of_device.insert(behind, (payload.sequence, place));
-        self.all.push(Packet { index, id, more_names: Box::default(), payload });
+        let is_chained = payload.previous.as_ref().is_none_or(|previous| {
+            // Only a packet with the sequence 1 has no previous.
+            let before = &of_device[under(of_device, payload.sequence - 1)];
+            before.iter().any(|&(_, before)| all[before as usize].is_named(previous))
+        });
+        chain(all, of_device, payload.sequence, &id);
+
+        let place = Place::try_from(all.len()).map_err(|_| Error::Fault)?;
+        let before = station.and_then(|station| last_at.get_mut(station)?.replace(place));
+        of_device.insert(twins.end, (payload.sequence, place));
+        let is_equivocal = !twins.is_empty();
+        all.push(Packet { index, id, more_names: Box::default(), is_chained, is_equivocal, before, payload });
         Ok(())
     }
 
-    /// Notes another signature on a known payload; whether it gives the packet a name.
-    pub(super) fn name(&mut self, place: Place, id: Hash) -> bool {
+    /// Notes another signature on a known payload.
+    pub(super) fn name(&mut self, place: Place, id: Hash) {
         let packet = &mut self.all[place as usize];
-        let new = !packet.is_named(&id);
-        if new {
-            packet.more_names = [&*packet.more_names, &[id]].concat().into();
+        if packet.is_named(&id) {
+            return;
         }
-        new
+        packet.more_names = [&*packet.more_names, &[id]].concat().into();
+        let (device, sequence) = (packet.payload.device, packet.payload.sequence);
+        if let Some(device) = self.device_index(device) {
+            chain(&mut self.all, &self.of_devices[device], sequence, &id);
+        }
     }
 
     /// The packets that name a station, by its index; ascending.
-    pub(super) fn at(&self, station: usize) -> impl ExactSizeIterator<Item = &Packet> {
-        let places = self.at_stations.get(station).map_or(&[][..], Vec::as_slice);
-        places.iter().map(|&place| &self.all[place as usize])
+    pub(super) fn at(&self, station: usize) -> Vec<&Packet> {
+        let packet = |place: Place| &self.all[place as usize];
+        let last = self.last_at.get(station).copied().flatten().map(packet);
+        let mut packets: Vec<&Packet> = std::iter::successors(last, |it| it.before.map(packet)).collect();
+        packets.reverse();
+        packets
     }
 
     /// The packets of a device.
     pub(super) fn of_device(&self, device: u64) -> OfDevice<'_> {
-        OfDevice { packets: self, sequences: self.of_devices.get(&device).map_or(&[], Vec::as_slice) }
+        let sequences = self.device_index(device).map_or(&[][..], |device| &self.of_devices[device]);
+        OfDevice { all: &self.all, sequences }
+    }
+}
+
+#[cfg(test)]
+impl Packets {
+    pub(super) fn every(&self) -> impl Iterator<Item = &Packet> {
+        self.all.iter()
+    }
+}
+
+/// Which of a device's packets have a sequence.
+fn under(of_device: &[(u64, Place)], sequence: u64) -> Range<usize> {
+    let start = of_device.partition_point(|&(known, _)| known < sequence);
+    start..start + of_device[start..].partition_point(|&(known, _)| known == sequence)
+}
+
+/// Notes which packets of a device name one with this sequence by this id.
+fn chain(all: &mut [Packet], of_device: &[(u64, Place)], sequence: u64, id: &Hash) {
+    for &(_, next) in &of_device[under(of_device, sequence.saturating_add(1))] {
+        let next = &mut all[next as usize];
+        next.is_chained |= next.payload.previous.as_ref() == Some(id);
     }
 }
 
 /// The packets of a device, found once and asked often.
 #[derive(Clone, Copy)]
 pub(super) struct OfDevice<'a> {
-    packets: &'a Packets,
+    all: &'a [Packet],
     /// Sequence and place of each, ascending.
     sequences: &'a [(u64, Place)],
 }
@@ -329,23 +434,17 @@ pub(super) struct OfDevice<'a> {
 impl<'a> OfDevice<'a> {
     /// All of them.
     pub(super) fn all(self) -> impl Iterator<Item = &'a Packet> {
-        self.sequences.iter().map(move |&(_, place)| &self.packets.all[place as usize])
+        self.sequences.iter().map(move |&(_, place)| &self.all[place as usize])
     }
 
     /// Those under a sequence, ascending.
-    pub(super) fn under(self, sequence: u64) -> impl ExactSizeIterator<Item = &'a Packet> {
-        self.places(sequence).iter().map(move |&(_, place)| &self.packets.all[place as usize])
+    pub(super) fn under(self, sequence: u64) -> impl Iterator<Item = &'a Packet> {
+        self.sequences[under(self.sequences, sequence)].iter().map(move |&(_, place)| &self.all[place as usize])
     }
 
     /// Where a payload of this device stands that is known.
     pub(super) fn find(self, payload: &Payload) -> Option<Place> {
-        let mut places = self.places(payload.sequence).iter().map(|&(_, place)| place);
-        places.find(|&place| self.packets.all[place as usize].payload == *payload)
-    }
-
-    fn places(self, sequence: u64) -> &'a [(u64, Place)] {
-        let start = self.sequences.partition_point(|&(known, _)| known < sequence);
-        let len = self.sequences[start..].partition_point(|&(known, _)| known == sequence);
-        &self.sequences[start..start + len]
+        let mut places = self.sequences[under(self.sequences, payload.sequence)].iter().map(|&(_, place)| place);
+        places.find(|&place| self.all[place as usize].payload == *payload)
     }
 }

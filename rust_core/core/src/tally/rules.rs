@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::book::{Ballot, Book, MAX_VALUE, Reckoning, figure};
+use super::book::{Ballot, Book, Reckoning, figure};
 use super::codes::Code;
 use super::packets::{Count, Detail, Figures, Payload};
 use super::world::{Seen, Situation};
@@ -19,7 +19,7 @@ pub(super) struct Verdict {
     /// Whether it belongs to the station that it names.
     pub(super) belongs: bool,
     /// H100.
-    bounded: bool,
+    is_bounded: bool,
     /// H100 and H101, of a count that belongs.
     sound: bool,
     /// Contests for which it fails a hard rule, of a sound one.
@@ -34,7 +34,7 @@ impl Verdict {
 
     /// Whether its figures may be added up: it belongs and passes H100.
     pub(super) fn is_usable(&self) -> bool {
-        self.belongs && self.bounded
+        self.belongs && self.is_bounded
     }
 }
 
@@ -93,15 +93,6 @@ impl Openings {
     }
 }
 
-/// H100: nothing is above what may be added up.
-pub(super) fn is_bounded(payload: &Payload) -> bool {
-    payload.voters().iter().all(|(_, value)| value <= MAX_VALUE)
-        && payload.counts().all(|count| {
-            count.figures.iter().all(|(_, value)| value <= MAX_VALUE)
-                && count.votes.iter().all(|votes| votes <= MAX_VALUE)
-        })
-}
-
 /// H101, of a result or protocol: contests, votes and figures are those that the definition wants.
 pub(super) fn has_form(book: &Book, station: &Station<'_>, payload: &Payload) -> bool {
     let rules = book.rules();
@@ -127,9 +118,9 @@ pub(super) fn has_form(book: &Book, station: &Station<'_>, payload: &Payload) ->
 /// Asks a packet all rules that there are for it.
 pub(super) fn judge(book: &Book, situation: &Situation<'_>, openings: &Openings, seen: &Seen<'_>) -> Verdict {
     let payload = &seen.packet.payload;
-    let bounded = is_bounded(payload);
+    let is_bounded = payload.is_bounded;
     if !seen.excluded.is_empty() {
-        return Verdict { codes: seen.excluded.clone(), belongs: false, bounded, sound: false, failing: Vec::new() };
+        return Verdict { codes: seen.excluded.clone(), belongs: false, is_bounded, sound: false, failing: Vec::new() };
     }
     let mut codes = Vec::new();
     let mut mark = |code, fails: bool| {
@@ -137,15 +128,15 @@ pub(super) fn judge(book: &Book, situation: &Situation<'_>, openings: &Openings,
             codes.push(code);
         }
     };
-    mark(Code::VALUE, !bounded);
-    mark(Code::CHAIN, !seen.chained);
-    mark(Code::EQUIVOCATION, seen.equivocal);
+    mark(Code::VALUE, !is_bounded);
+    mark(Code::CHAIN, !seen.packet.is_chained);
+    mark(Code::EQUIVOCATION, seen.packet.is_equivocal);
     let mut sound = false;
     let mut failing = Vec::new();
     if payload.is_count() {
         let formed = has_form(book, &situation.station, payload);
         mark(Code::FORM, !formed);
-        sound = bounded && formed;
+        sound = is_bounded && formed;
     }
     match &payload.detail {
         Detail::Opening { firmware, .. } => {
@@ -180,7 +171,7 @@ pub(super) fn judge(book: &Book, situation: &Situation<'_>, openings: &Openings,
     }
     codes.sort_unstable();
     codes.dedup();
-    Verdict { codes, belongs: true, bounded, sound, failing }
+    Verdict { codes, belongs: true, is_bounded, sound, failing }
 }
 
 /// The rules for a contest; whether the count passes the hard ones.
@@ -199,7 +190,6 @@ fn judge_count<F: Fn(u64) -> Option<u64>>(
             passes &= !hard;
         }
     };
-    let votes: Vec<u64> = count.votes.iter().collect();
     let in_box = figures.value(figure::IN_BOX);
     let valid = figures.value(figure::VALID);
     let spoilt = figures.sum(&[figure::BLANK, figure::INVALID]);
@@ -207,7 +197,7 @@ fn judge_count<F: Fn(u64) -> Option<u64>>(
     let split = valid.zip(spoilt).zip(in_box);
     ask(Code::BALLOTS, true, split.map(|((valid, spoilt), in_box)| valid + spoilt != in_box));
 
-    let given: u64 = ballot.plain(votes.iter()).sum();
+    let given: u64 = ballot.plain(count.votes.iter()).sum();
     ask(
         Code::VOTES,
         true,
@@ -226,8 +216,8 @@ fn judge_count<F: Fn(u64) -> Option<u64>>(
 
     let overfull = ballot.lists.iter().any(|(list, preferences)| {
         // As many votes as choices: the packet is sound.
-        let marked: u64 = preferences.iter().map(|&place| votes[place]).sum();
-        marked > votes[*list] * ballot.preferences
+        let marked: u64 = preferences.iter().map(|&place| count.votes.at(place)).sum();
+        marked > count.votes.at(*list) * ballot.preferences
     });
     ask(Code::PREFERENCES, true, Some(overfull));
 

@@ -4,7 +4,7 @@ use super::book::{Book, Reckoning, figure};
 use super::codes::Code;
 use super::packets::{Count, Detail, Packet};
 use super::rules::{self, ContestFigures, Openings, Verdict};
-use super::turnout::{self, Reading};
+use super::turnout::{Reading, Turnout};
 use super::world::{Ruled, SOURCES, Situation};
 use crate::Hash;
 use crate::definition::StationKind;
@@ -94,6 +94,16 @@ struct Found {
     is_late: bool,
 }
 
+/// What comes of packets of which the first that passes counts.
+struct First<'a> {
+    /// Its place and its count.
+    passing: Option<(usize, Count<'a>)>,
+    /// One before it does not pass.
+    is_late: bool,
+    /// One behind it has other figures or votes.
+    differs: bool,
+}
+
 /// The station's state.
 pub(super) fn evaluate(book: &Book, situation: &Situation<'_>) -> Result<StationState> {
     let openings = Openings::new(&situation.packets);
@@ -103,11 +113,10 @@ pub(super) fn evaluate(book: &Book, situation: &Situation<'_>) -> Result<Station
 
     let mut codes: Vec<Code> =
         verdicts.iter().filter(|verdict| verdict.belongs).flat_map(|verdict| &verdict.codes).copied().collect();
-    let readings = judged.readings();
-    let identified = turnout::identified(&readings)?;
-    let hours = turnout::by_hour(readings, &book.hours)?;
+    let Turnout { identified, changes } = Turnout::new(judged.readings(), &book.hours)?;
     let mut counts = Vec::new();
     if !situation.cancelled {
+        counts.reserve_exact(situation.rulings.len());
         let mut rulings = situation.rulings.iter();
         for &contest in situation.station.contests {
             for source in SOURCES {
@@ -134,7 +143,7 @@ pub(super) fn evaluate(book: &Book, situation: &Situation<'_>) -> Result<Station
         cancelled: situation.cancelled,
         codes: codes.into(),
         identified,
-        hours: hours.into(),
+        hours: changes.into(),
         counts: counts.into(),
         packet_codes,
         decisions: situation.decisions.as_slice().into(),
@@ -173,44 +182,51 @@ impl Judged<'_> {
         }
     }
 
-    /// The first of some packets that passes for a contest, and whether a later one with this contest has other
-    /// figures or votes.
-    fn first(&self, places: &[usize], contest: u64) -> Option<(usize, bool)> {
-        let (at, &first) = places.iter().enumerate().find(|&(_, &place)| self.passes(place, contest))?;
-        let count = self.count(first, contest)?;
-        let later = places[at + 1..].iter().filter_map(|&place| self.count(place, contest));
-        Some((first, later.into_iter().any(|other| !count.is_same(&other))))
+    /// What comes of packets that follow each other, by the first that passes for a contest.
+    fn first(&self, places: impl Iterator<Item = usize>, contest: u64) -> Option<First<'_>> {
+        let mut places = places.peekable();
+        let mut first = First { passing: None, is_late: false, differs: false };
+        places.peek()?;
+        for place in places {
+            match first.passing {
+                None if self.passes(place, contest) => {
+                    first.passing = self.count(place, contest).map(|count| (place, count));
+                }
+                None => first.is_late = true,
+                Some((_, count)) => {
+                    first.differs |= self.count(place, contest).is_some_and(|other| !count.is_same(&other));
+                }
+            }
+        }
+        Some(first)
     }
 
     fn machine(&self, contest: u64) -> Found {
-        let results: Vec<usize> = self
-            .belonging()
-            .filter(|&place| matches!(self.packet(place).payload.detail, Detail::Result { .. }))
-            .collect();
         let mut found = Found { state: State::Silent, places: Vec::new(), is_late: false };
         let (mut held, mut disputed) = (false, false);
-        let mut with_result = 0;
-        for &device in &self.situation.boxes {
-            let of_box: Vec<usize> =
-                results.iter().copied().filter(|&place| self.packet(place).payload.device == device).collect();
-            if of_box.is_empty() {
-                continue;
-            }
+        let (mut boxes, mut with_result) = (0, 0);
+        for device in self.situation.boxes() {
+            boxes += 1;
+            let results = self.belonging().filter(|&place| {
+                let payload = &self.packet(place).payload;
+                payload.device == device && matches!(payload.detail, Detail::Result { .. })
+            });
+            let Some(first) = self.first(results, contest) else { continue };
             with_result += 1;
-            let Some((first, differs)) = self.first(&of_box, contest) else {
+            let Some((place, _)) = first.passing else {
                 held = true;
                 continue;
             };
-            disputed |= differs;
-            found.is_late |= of_box.first() != Some(&first);
-            found.places.push(first);
+            disputed |= first.differs;
+            found.is_late |= first.is_late;
+            found.places.push(place);
         }
         found.places.sort_unstable();
         found.state = if held {
             State::Held
         } else if with_result == 0 {
             State::Silent
-        } else if with_result < self.situation.boxes.len() {
+        } else if with_result < boxes {
             State::Partial
         } else if disputed {
             State::Disputed
@@ -236,19 +252,16 @@ impl Judged<'_> {
             .collect();
         let is_left_out =
             |place: usize| corrected.iter().any(|(by, id)| *by != place && self.packet(place).is_named(id));
-        let rest: Vec<usize> = all.iter().copied().filter(|&place| !is_left_out(place)).collect();
-        let left_out = rest.len() < all.len();
-        match self.first(&rest, contest) {
-            None => {
-                let state = if rest.is_empty() { State::Silent } else { State::Held };
-                Found { state, places: Vec::new(), is_late: left_out }
+        let left_out = all.iter().any(|&place| is_left_out(place));
+        let rest = all.iter().copied().filter(|&place| !is_left_out(place));
+        let (state, place, is_late) = match self.first(rest, contest) {
+            None => (State::Silent, None, false),
+            Some(First { passing: None, .. }) => (State::Held, None, false),
+            Some(First { passing: Some((place, _)), is_late, differs }) => {
+                (if differs { State::Disputed } else { State::Reported }, Some(place), is_late)
             }
-            Some((first, differs)) => Found {
-                state: if differs { State::Disputed } else { State::Reported },
-                places: vec![first],
-                is_late: left_out || rest.first() != Some(&first),
-            },
-        }
+        };
+        Found { state, places: place.into_iter().collect(), is_late: left_out || is_late }
     }
 
     /// The count after the commission's ruling.

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::book::{Book, figure};
 use super::codes::Code;
 use super::station::{State, StationState, Tallied};
-use super::turnout;
 use crate::definition::{Headline, Station};
 use crate::error::{Error, Result};
 
@@ -42,24 +41,27 @@ impl Sum {
     }
 }
 
+/// How a sum differs from that of the hour before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Step {
+    sum: i64,
+    /// Stations that have their first value in this hour.
+    stations: u64,
+}
+
 /// What one source says of a contest, over all expected stations that have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourceSums {
     states: [u64; State::COUNT],
     pub(super) registered: Sum,
-    /// By code; only those that a counted station has.
-    pub(super) figures: BTreeMap<u64, Sum>,
+    /// Code and sum, codes ascending; only those that a counted station has.
+    pub(super) figures: Vec<(u64, Sum)>,
     pub(super) votes: Vec<u64>,
 }
 
 impl SourceSums {
     fn new(choices: usize) -> Self {
-        Self {
-            states: [0; State::COUNT],
-            registered: Sum::default(),
-            figures: BTreeMap::new(),
-            votes: vec![0; choices],
-        }
+        Self { states: [0; State::COUNT], registered: Sum::default(), figures: Vec::new(), votes: vec![0; choices] }
     }
 
     /// How many stations are in a state.
@@ -74,7 +76,8 @@ impl SourceSums {
 
     /// The sum under a code; nothing where no counted station has it.
     pub(super) fn figure(&self, code: u64) -> Sum {
-        self.figures.get(&code).copied().unwrap_or_default()
+        let place = self.figures.binary_search_by_key(&code, |&(known, _)| known);
+        place.map_or_else(|_| Sum::default(), |place| self.figures[place].1)
     }
 
     fn shift(&mut self, shift: Shift, registered: Option<u32>, tallied: &Tallied) -> Result<()> {
@@ -85,11 +88,19 @@ impl SourceSums {
         if let Some(registered) = registered {
             self.registered.shift(shift, registered.into())?;
         }
+        // Both ascend, and hardly a code is in one of them only.
+        let mut place = 0;
         for &(code, value) in &tallied.figures {
-            let sum = self.figures.entry(code).or_default();
+            while self.figures.get(place).is_some_and(|&(known, _)| known < code) {
+                place += 1;
+            }
+            if self.figures.get(place).is_none_or(|&(known, _)| known != code) {
+                self.figures.insert(place, (code, Sum::default()));
+            }
+            let sum = &mut self.figures[place].1;
             sum.shift(shift, value)?;
             if sum.stations == 0 {
-                self.figures.remove(&code);
+                self.figures.remove(place);
             }
         }
         for (sum, &votes) in self.votes.iter_mut().zip(&tallied.votes) {
@@ -120,8 +131,8 @@ pub(super) struct AreaSums {
     pub(super) cancelled: u64,
     pub(super) registered: Sum,
     pub(super) identified: Sum,
-    /// Identified voters by the hour's place.
-    pub(super) hours: Vec<Sum>,
+    /// By the hour's place how the identified voters change.
+    hours: Vec<Step>,
     /// The contests that a station in the area has, ascending.
     pub(super) contests: Vec<ContestSums>,
     /// Expected stations by code; only those that one has.
@@ -144,7 +155,7 @@ impl AreaSums {
             cancelled: 0,
             registered: Sum::default(),
             identified: Sum::default(),
-            hours: vec![Sum::default(); book.hours.len()],
+            hours: vec![Step::default(); book.hours.len()],
             contests: contests.map(sums).collect(),
             flags: BTreeMap::new(),
             headline: [0; State::COUNT],
@@ -154,6 +165,16 @@ impl AreaSums {
     /// How many expected stations the headline's source puts into a state.
     pub(super) fn in_headline(&self, state: State) -> u64 {
         self.headline[state as usize]
+    }
+
+    /// Identified voters hour by hour.
+    pub(super) fn hours(&self) -> impl Iterator<Item = Sum> {
+        self.hours.iter().scan(Sum::default(), |at, step| {
+            // A sum below 0 is a fault; no object takes what it becomes here.
+            at.sum = at.sum.checked_add_signed(step.sum).unwrap_or(u64::MAX);
+            at.stations = at.stations.saturating_add(step.stations);
+            Some(*at)
+        })
     }
 
     /// Adds what a station contributes, or takes it away.
@@ -175,9 +196,7 @@ impl AreaSums {
         if let Some(identified) = state.identified {
             self.identified.shift(shift, identified)?;
         }
-        for (place, identified) in turnout::carried(&state.hours, self.hours.len()) {
-            self.hours[place].shift(shift, identified)?;
-        }
+        self.shift_hours(shift, &state.hours)?;
         for &code in &state.codes {
             let flagged = self.flags.entry(code).or_default();
             shift.apply(flagged, 1)?;
@@ -198,26 +217,41 @@ impl AreaSums {
         }
         shift.apply(&mut self.headline[overall(headline, state) as usize], 1)
     }
+
+    /// `changes`: places of the hours from which on the station has another value, and that value.
+    fn shift_hours(&mut self, shift: Shift, changes: &[(usize, u64)]) -> Result<()> {
+        let mut before = 0;
+        for (nth, &(place, value)) in changes.iter().enumerate() {
+            let value = i64::try_from(value).map_err(|_| Error::Fault)?;
+            let step = self.hours.get_mut(place).ok_or(Error::Fault)?;
+            let sum = match shift {
+                Shift::Add => step.sum.checked_add(value - before),
+                Shift::Remove => step.sum.checked_sub(value - before),
+            };
+            step.sum = sum.ok_or(Error::Fault)?;
+            shift.apply(&mut step.stations, u64::from(nth == 0))?;
+            before = value;
+        }
+        Ok(())
+    }
 }
 
 /// What the headline's source says of a station as a whole.
 fn overall(headline: Headline, state: &StationState) -> State {
     let place = usize::from(headline == Headline::Protocol);
-    let states = state.counts.iter().skip(place).step_by(2).map(|tallied| tallied.state);
-    let standing: Vec<State> = states.filter(|&state| state != State::Annulled).collect();
-    let any = |wanted: State| standing.contains(&wanted);
-    if standing.is_empty() {
-        State::Annulled
-    } else if any(State::Held) {
+    let any = |wanted: State| state.counts.chunks(2).any(|both| both.get(place).is_some_and(|it| it.state == wanted));
+    if any(State::Held) {
         State::Held
     } else if any(State::Disputed) {
         State::Disputed
-    } else if standing.iter().all(|&state| state == State::Silent) {
-        State::Silent
-    } else if any(State::Partial) || any(State::Silent) {
+    } else if any(State::Partial) || (any(State::Silent) && any(State::Reported)) {
         State::Partial
-    } else {
+    } else if any(State::Silent) {
+        State::Silent
+    } else if any(State::Reported) {
         State::Reported
+    } else {
+        State::Annulled
     }
 }
 

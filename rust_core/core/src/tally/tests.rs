@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::definition::testing::Sample;
 use crate::jcs;
-use crate::statement::{Attachment, Count, Decision, Figure, Kind, Reason, Report, Source, Zero, decode, sign};
+use crate::statement::{Attachment, Count, Decision, Figure, Kind, Packet, Reason, Report, Source, Zero, decode, sign};
 
 const OTHER_DEFINITION: Hash = [0xd0; 32];
 const CLOSES_AT: u64 = 2_000;
@@ -534,6 +534,21 @@ fn play(night: &mut Night, known: &mut Vec<(Packet, Hash)>, draw: [u8; 8]) {
     }
 }
 
+/// What packets know of others of their device is what a look at all of them tells.
+fn assert_linked(tally: &Tally) {
+    let all: Vec<_> = tally.world.packets.every().collect();
+    for packet in &all {
+        let payload = &packet.payload;
+        let of_device = |sequence| {
+            all.iter().filter(move |it| (it.payload.device, it.payload.sequence) == (payload.device, sequence))
+        };
+        assert_eq!(packet.is_equivocal, of_device(payload.sequence).count() > 1);
+        let chained =
+            payload.previous.is_none_or(|previous| of_device(payload.sequence - 1).any(|it| it.is_named(&previous)));
+        assert_eq!(packet.is_chained, chained);
+    }
+}
+
 /// The states of all stations as they are evaluated anew, and how many packets each has.
 fn afresh(tally: &Tally) -> Vec<(StationState, usize)> {
     let station = |index| {
@@ -556,6 +571,7 @@ proptest! {
         for (draw, look) in draws.into_iter().zip(looked_at) {
             let first = night.log.len();
             play(&mut night, &mut known, draw);
+            assert_linked(&night.tally);
             let after = afresh(&night.tally);
             // A decision may add two entries, of which only the second changes anything.
             let last = (night.log.len() as u64).saturating_sub(1);
@@ -572,7 +588,7 @@ proptest! {
             }
             let root = night.tally.area_object(1).unwrap();
             for (slot, (state, _)) in night.tally.stations.iter().zip(&before) {
-                prop_assert_eq!(&slot.state, state);
+                prop_assert_eq!(&*slot.state, state);
             }
             let areas = std::mem::replace(&mut night.tally.areas, nodes(&night.tally.book));
             night.tally.add_all().unwrap();

@@ -1,8 +1,6 @@
 //! How many voters have been identified at a station, at the end and hour by hour.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use crate::error::{Error, Result};
 
@@ -21,59 +19,57 @@ pub(super) struct Reading {
 /// sequence the one with the lowest index.
 #[derive(Default)]
 struct Sum {
-    last: BTreeMap<u64, (u64, Reverse<u64>, u64)>,
+    /// By device, ascending.
+    last: Vec<Reading>,
     total: u64,
 }
 
 impl Sum {
-    fn take(&mut self, reading: &Reading) -> Result<()> {
-        let new = (reading.sequence, Reverse(reading.index), reading.identified);
-        match self.last.entry(reading.device) {
-            Entry::Vacant(place) => {
-                place.insert(new);
-            }
-            Entry::Occupied(mut place) => {
-                if (place.get().0, place.get().1) >= (new.0, new.1) {
+    fn take(&mut self, reading: Reading) -> Result<()> {
+        match self.last.binary_search_by_key(&reading.device, |last| last.device) {
+            Err(place) => self.last.insert(place, reading),
+            Ok(place) => {
+                let last = &mut self.last[place];
+                if (last.sequence, Reverse(last.index)) >= (reading.sequence, Reverse(reading.index)) {
                     return Ok(());
                 }
-                self.total = self.total.checked_sub(place.insert(new).2).ok_or(Error::Fault)?;
+                self.total = self.total.checked_sub(last.identified).ok_or(Error::Fault)?;
+                *last = reading;
             }
         }
         self.total = self.total.checked_add(reading.identified).ok_or(Error::Fault)?;
         Ok(())
     }
-
-    fn value(&self) -> Option<u64> {
-        (!self.last.is_empty()).then_some(self.total)
-    }
 }
 
-/// The sum over the devices that have a value; None: none has.
-pub(super) fn identified(readings: &[Reading]) -> Result<Option<u64>> {
-    let mut sum = Sum::default();
-    for reading in readings {
-        sum.take(reading)?;
-    }
-    Ok(sum.value())
+/// The identified voters of a station.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Turnout {
+    /// The sum over the devices that have a value; None: none has.
+    pub(super) identified: Option<u64>,
+    /// Places of the hours from which on that sum is another one, by the readings that speak up to then.
+    pub(super) changes: Vec<(usize, u64)>,
 }
 
-/// Places of the hours from which on that sum is another one, by the readings that speak up to then.
-pub(super) fn by_hour(mut readings: Vec<Reading>, hours: &[u64]) -> Result<Vec<(usize, u64)>> {
-    readings.sort_unstable_by_key(|reading| reading.as_of);
-    let mut rest = readings.iter().peekable();
-    let mut sum = Sum::default();
-    let mut changes: Vec<(usize, u64)> = Vec::new();
-    for (place, hour) in hours.iter().enumerate() {
-        while let Some(reading) = rest.next_if(|reading| reading.as_of <= *hour) {
+impl Turnout {
+    /// What readings come to; `hours` ascend.
+    pub(super) fn new(mut readings: Vec<Reading>, hours: &[u64]) -> Result<Self> {
+        readings.sort_unstable_by_key(|reading| reading.as_of);
+        let mut sum = Sum::default();
+        let mut changes: Vec<(usize, u64)> = Vec::new();
+        for reading in readings {
             sum.take(reading)?;
+            let place = hours.partition_point(|&hour| hour < reading.as_of);
+            match changes.last_mut() {
+                Some((last, value)) if *last == place => *value = sum.total,
+                _ => changes.push((place, sum.total)),
+            }
         }
-        if let Some(value) = sum.value()
-            && changes.last().is_none_or(|&(_, before)| before != value)
-        {
-            changes.push((place, value));
-        }
+        // What speaks up to later than the last hour is in no hour.
+        changes.pop_if(|(place, _)| *place == hours.len());
+        changes.dedup_by_key(|(_, value)| *value);
+        Ok(Self { identified: (!sum.last.is_empty()).then_some(sum.total), changes })
     }
-    Ok(changes)
 }
 
 /// The value of each hour from the first change on: the hour's place, and what carries forward to it.
@@ -94,11 +90,12 @@ mod tests {
 
     #[test]
     fn the_last_reading_of_each_device_counts() {
-        assert_eq!(identified(&[]), Ok(None));
+        let identified = |readings: &[Reading]| Turnout::new(readings.to_vec(), &[]).unwrap();
+        assert_eq!(identified(&[]), Turnout::default());
         let readings =
             [reading(1, 2, 5, 10, 7), reading(1, 2, 4, 99, 8), reading(1, 1, 9, 50, 9), reading(2, 1, 1, 1, 0)];
-        assert_eq!(identified(&readings), Ok(Some(8)));
-        assert_eq!(identified(&readings[3..]), Ok(Some(0)));
+        assert_eq!(identified(&readings), Turnout { identified: Some(8), changes: Vec::new() });
+        assert_eq!(identified(&readings[3..]).identified, Some(0));
     }
 
     #[test]
@@ -106,13 +103,18 @@ mod tests {
         let readings = vec![
             reading(1, 3, 2, 30, 5),
             reading(1, 2, 1, 20, 50),
-            reading(2, 1, 3, 40, 1),
+            // What comes back to the value before it is no change.
+            reading(2, 1, 3, 39, 3),
+            reading(2, 2, 4, 40, 0),
+            reading(3, 1, 5, 50, 1),
             // An older sequence that speaks of a later time changes nothing then.
-            reading(1, 1, 0, 45, 99),
+            reading(1, 1, 0, 55, 99),
+            reading(3, 2, 6, 61, 7),
         ];
-        let changes = by_hour(readings, &[10, 20, 30, 40, 50, 60]).unwrap();
-        assert_eq!(changes, [(1, 50), (2, 5), (3, 6)]);
-        assert_eq!(carried(&changes, 6).collect::<Vec<_>>(), [(1, 50), (2, 5), (3, 6), (4, 6), (5, 6)]);
+        let turnout = Turnout::new(readings, &[10, 20, 30, 40, 50, 60]).unwrap();
+        assert_eq!(turnout.identified, Some(12));
+        assert_eq!(turnout.changes, [(1, 50), (2, 5), (4, 6)]);
+        assert_eq!(carried(&turnout.changes, 6).collect::<Vec<_>>(), [(1, 50), (2, 5), (3, 5), (4, 6), (5, 6)]);
         assert_eq!(carried(&[], 6).count(), 0);
     }
 }

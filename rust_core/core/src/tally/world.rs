@@ -1,11 +1,12 @@
 //! What a station is judged by: its packets, and what the commission's decisions in effect say of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::book::Book;
 use super::codes::Code;
-use super::packets::{OfDevice, Packet, Packets, Payload};
+use super::packets::{Packet, Packets};
 use super::rules;
 use crate::Hash;
 use crate::authority::{Authority, Choice, Facts, Ruling};
@@ -52,15 +53,11 @@ impl Posts {
     }
 }
 
-/// A packet, and what can only be said of it by looking beyond its station.
+/// A packet, and what the commission's rosters and decisions make of it.
 pub(super) struct Seen<'a> {
     pub(super) packet: &'a Packet,
     /// H105, H106, H107: why it does not belong to the station.
     pub(super) excluded: Vec<Code>,
-    /// Whether its `previous` names what it must.
-    pub(super) chained: bool,
-    /// Whether its device has signed something else under its sequence.
-    pub(super) equivocal: bool,
 }
 
 /// What the commission says of one count.
@@ -79,8 +76,8 @@ pub(super) struct Situation<'a> {
     pub(super) station: Station<'a>,
     /// The packets that name the station, ascending.
     pub(super) packets: Vec<Seen<'a>>,
-    /// The boxes that are assigned, ascending.
-    pub(super) boxes: Vec<u64>,
+    /// The boxes and terminals that are assigned, and the desks that a decision 3 assigns, ascending.
+    assigned: Cow<'a, [(u64, DeviceKind)]>,
     /// When the station closes, ms since the Unix epoch.
     pub(super) closes_at: u64,
     pub(super) cancelled: bool,
@@ -90,6 +87,13 @@ pub(super) struct Situation<'a> {
     pub(super) rulings: Vec<Ruled>,
     /// Numbers of the decisions in effect that its object lists.
     pub(super) decisions: Vec<u64>,
+}
+
+impl Situation<'_> {
+    /// The boxes that are assigned, ascending.
+    pub(super) fn boxes(&self) -> impl Iterator<Item = u64> {
+        self.assigned.iter().filter(|(_, kind)| *kind == DeviceKind::Box).map(|&(device, _)| device)
+    }
 }
 
 /// The log so far, as the rules look at it.
@@ -104,7 +108,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(definition: Arc<Definition>, roster: Arc<Roster>) -> Self {
         let posts = Posts::new(&definition, &roster);
-        let packets = Packets::new(definition.station_count());
+        let packets = Packets::new(definition.station_count(), Arc::clone(&roster));
         let authority = Authority::new(Arc::clone(&definition), roster);
         Self { definition, authority, packets, posts }
     }
@@ -123,32 +127,19 @@ impl World {
     pub(super) fn situation(&self, index: usize) -> Result<Situation<'_>> {
         let station = self.definition.station_at(index).ok_or(Error::Fault)?;
         let assigned = self.assigned(&station);
-        let of_kind = |kind| assigned.iter().filter(move |(_, known)| *known == kind).map(|&(device, _)| device);
-        let boxes: Vec<u64> = of_kind(DeviceKind::Box).collect();
-        let has_terminal = of_kind(DeviceKind::Terminal).next().is_some();
+        let has_terminal = assigned.iter().any(|(_, kind)| *kind == DeviceKind::Terminal);
 
         let mut desks = HashMap::new();
-        // Packets of one device stand together more often than not.
-        let mut last = None;
-        let mut packets = Vec::with_capacity(self.packets.at(index).len());
-        for packet in self.packets.at(index) {
+        let of_station = self.packets.at(index);
+        let mut packets = Vec::with_capacity(of_station.len());
+        for packet in of_station {
             let device = packet.payload.device;
             let post = assigned.iter().find(|(known, _)| *known == device).map(|&(_, kind)| kind);
             let post = post.or_else(|| {
                 let serves = *desks.entry(device).or_insert_with(|| self.desk_serves(device, &station));
                 serves.then_some(DeviceKind::Desk)
             });
-            let of_device = match last {
-                Some((known, of_device)) if known == device => of_device,
-                _ => self.packets.of_device(device),
-            };
-            last = Some((device, of_device));
-            packets.push(Seen {
-                packet,
-                excluded: self.excluded(packet, post, has_terminal),
-                chained: is_chained(&packet.payload, of_device),
-                equivocal: of_device.under(packet.payload.sequence).len() > 1,
-            });
+            packets.push(Seen { packet, excluded: self.excluded(packet, post, has_terminal) });
         }
 
         let mut decisions = self.authority.about_station(station.number);
@@ -166,8 +157,8 @@ impl World {
         Ok(Situation {
             station,
             packets,
-            boxes,
-            closes_at: self.authority.closes_at(station.number).unwrap_or(station.closes_at),
+            assigned,
+            closes_at: self.authority.ruled_closing(station.number).unwrap_or(station.closes_at),
             cancelled: self.authority.is_cancelled(station.number),
             firmware: &self.authority.assignments().firmware,
             rulings,
@@ -176,16 +167,21 @@ impl World {
     }
 
     /// The boxes and terminals that are assigned to a station, and the desks that a decision 3 assigns; ascending.
-    fn assigned(&self, station: &Station<'_>) -> Vec<(u64, DeviceKind)> {
-        let mut assigned = self.posts.at(station.index).to_vec();
-        for (device, is_assigned) in self.authority.reassigned(station.number) {
+    fn assigned(&self, station: &Station<'_>) -> Cow<'_, [(u64, DeviceKind)]> {
+        let posted = self.posts.at(station.index);
+        let reassigned = self.authority.reassigned(station.number);
+        if reassigned.is_empty() {
+            return posted.into();
+        }
+        let mut assigned = posted.to_vec();
+        for (device, is_assigned) in reassigned {
             assigned.retain(|(known, _)| *known != device);
             if let Some(kind) = self.kind(device).filter(|_| is_assigned) {
                 assigned.push((device, kind));
             }
         }
         assigned.sort_unstable_by_key(|&(device, _)| device);
-        assigned
+        assigned.into()
     }
 
     /// Whether the newest roster assigns a desk to a station, and no decision 3 speaks about that.
@@ -230,13 +226,6 @@ impl World {
     }
 }
 
-/// Whether a packet's `previous` names one of its device with the sequence before its own; the first has none.
-fn is_chained(payload: &Payload, of_device: OfDevice<'_>) -> bool {
-    let Some(previous) = &payload.previous else { return true };
-    // Only a packet with the sequence 1 has no previous.
-    of_device.under(payload.sequence - 1).any(|packet| packet.is_named(previous))
-}
-
 /// The packets that an action 5 may choose.
 pub(super) struct Choosable<'a> {
     pub(super) book: &'a Book,
@@ -246,7 +235,7 @@ pub(super) struct Choosable<'a> {
 impl Facts for Choosable<'_> {
     fn choosable(&self, choice: &Choice) -> Option<Hash> {
         let station = self.book.definition.station(choice.station)?;
-        let payload = &self.packets.at(station.index).find(|packet| packet.is_named(&choice.id))?.payload;
+        let payload = &self.packets.at(station.index).into_iter().find(|packet| packet.is_named(&choice.id))?.payload;
         let source = match payload.report() {
             3 => Source::Machine,
             4 => Source::Protocol,
@@ -254,7 +243,7 @@ impl Facts for Choosable<'_> {
         };
         let fits = source == choice.source
             && payload.count(choice.contest).is_some()
-            && rules::is_bounded(payload)
+            && payload.is_bounded
             && rules::has_form(self.book, &station, payload);
         let ours = &self.book.definition.hash;
         fits.then(|| *payload.definition.as_deref().unwrap_or(ours))
