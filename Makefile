@@ -12,7 +12,7 @@ FUZZ_SANITIZER ?= none
 FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -max_len=20000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test bench bench-gateway fuzz format vectors lock clean
+.PHONY: help setup demo check test replays bench bench-gateway faults fuzz format vectors lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +31,16 @@ $(VENV)/.built: $(VENV)/.installed pyproject.toml $(RUST_SOURCES)
 		--no-deps --no-build-isolation --editable .
 	touch $@
 
+demo: setup ## Play a whole election night on this machine (DEMO="--keep DIR")
+	@$(BIN)/tallygate-fleet demo $(DEMO)
+
 test: setup ## Run every test (Rust and Python)
 	cargo test --quiet --locked --workspace
 	$(BIN)/python -m pytest -q
+
+replays: setup ## Play whole real elections (shared/data), Kyrgyzstan's over mutual TLS: minutes
+	TALLYGATE_WHOLE_REPLAYS=1 $(BIN)/python -m pytest -q -s tests/integration/test_fleet_replays.py \
+		tests/integration/test_tally_replay.py
 
 check: setup ## Format, lint, types, imports, stubs, clippy, licences
 	$(BIN)/ruff format --check .
@@ -61,6 +68,9 @@ bench-gateway: setup .venv-bench/.installed ## Measure the gateway beside nginx 
 	@command -v nginx >/dev/null || { echo "nginx is needed: it is what the gateway is measured against"; exit 1; }
 	cargo build --quiet --locked --release --package tallygate-loader
 	$(BIN)/python -m benches.gateway $(BENCH)
+
+faults: setup ## Fail real disks under the ledger; as root (FAULTS="--seeds 20")
+	$(BIN)/python -m tests.faults.realdisk $(FAULTS)
 
 fuzz: setup ## Run each fuzz target for FUZZ_SECONDS (10)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is needed: cargo install --locked cargo-fuzz"; exit 1; }

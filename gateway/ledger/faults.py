@@ -45,6 +45,7 @@ _TO_DO: Final[dict[int, str]] = {
         "it was removed or replaced while the gateway ran, and what was written since may be in nobody's "
         "file: look who did that, and have every box send everything again",
     ),
+    errno.ENOMEM: "this machine has no memory left: see what takes it",
     errno.ELOOP: "it is a link, and a ledger's files are none: put the files themselves here",
 }
 _UNKNOWN: Final = "see the disk's health (dmesg, smartctl) and free space first"
@@ -54,6 +55,7 @@ _ERRNO_OF: Final[tuple[tuple[type[apsw.Error], int], ...]] = (
     (apsw.FullError, errno.ENOSPC),
     (apsw.ReadOnlyError, errno.EACCES),
     (apsw.PermissionsError, errno.EACCES),
+    (apsw.NoMemError, errno.ENOMEM),
 )
 
 

@@ -123,14 +123,17 @@ class Files:
                 path = str(data / name)
                 descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
                 self._opened.callback(os.close, descriptor)
-                os.fsync(descriptor)
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                with _naming(path):
+                    os.fsync(descriptor)
+                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
                 status = os.fstat(descriptor)
                 self._descriptors.append(descriptor)
                 self._identities.append((path, status.st_dev, status.st_ino))
             sync_directory(data)
             place = str(data / MARK)
-            self._serial, self.mark = decode_mark(os.pread(self._descriptors[2], MARK_SIZE, 0), place)
+            with _naming(place):
+                content = os.pread(self._descriptors[2], MARK_SIZE, 0)
+            self._serial, self.mark = decode_mark(content, place)
             undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -167,11 +170,14 @@ class Files:
         Raises:
             OSError: it cannot be read.
         """
-        return read_wal(self._descriptors[1], self._identities[1][0])
+        place = self._identities[1][0]
+        with _naming(place):
+            return read_wal(self._descriptors[1], place)
 
     def salts(self) -> bytes:
         """Those of the write-ahead log as it is now."""
-        return read_salts(self._descriptors[1])
+        with _naming(self._identities[1][0]):
+            return read_salts(self._descriptors[1])
 
     def note(self, mark: Mark) -> None:
         """Replaces the mark; it is durable when the system gets round to it.
@@ -180,13 +186,15 @@ class Files:
             OSError: it was not written.
         """
         self._serial += 1
-        if os.pwrite(self._descriptors[2], mark.encode(self._serial), 0) != MARK_SIZE:
-            raise OSError(errno.EIO, "it was written in part", self._identities[2][0])
+        with _naming(self._identities[2][0]):
+            if os.pwrite(self._descriptors[2], mark.encode(self._serial), 0) != MARK_SIZE:
+                raise OSError(errno.EIO, "it was written in part")
         self.mark = mark
 
     def sync_mark(self) -> None:
         """Makes the mark durable."""
-        os.fsync(self._descriptors[2])
+        with _naming(self._identities[2][0]):
+            os.fsync(self._descriptors[2])
 
     @contextlib.contextmanager
     def read_ahead(self) -> Iterator[None]:
@@ -213,6 +221,16 @@ def _read_ahead(descriptors: Sequence[int], stop: threading.Event) -> None:
                 if stop.is_set():
                     return
                 os.posix_fadvise(descriptor, offset, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Says which file it was: a descriptor has no name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
 
 
 def _size(path: Path) -> int | None:

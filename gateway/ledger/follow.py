@@ -73,7 +73,10 @@ class FollowServer:
         self._path = path
         self._committed = trio.Event()
         self._readers = trio.CapacityLimiter(_READERS)
+        self._token = trio.lowlevel.current_trio_token()
         self._followers = 0
+        self._failure: LedgerFailedError | None = None
+        self._failed = trio.Event()
 
     @property
     def followers(self) -> int:
@@ -98,11 +101,19 @@ class FollowServer:
         listening, identity = _listen(self._path)
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         try:
-            await trio.serve_listeners(self._serve_one, [listener], task_status=task_status)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_when_failed)
+                await trio.serve_listeners(self._serve_one, [listener], task_status=task_status)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 if _identity(self._path) == identity:
                     self._path.unlink()
+
+    async def _end_when_failed(self) -> None:
+        """Ends the server for a failure that no follower waits for any more."""
+        await self._failed.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _serve_one(self, stream: trio.SocketStream) -> None:
         self._followers += 1
@@ -155,36 +166,52 @@ class FollowServer:
     async def _read(self, stream: trio.SocketStream, start: int, end: int) -> list[Entry]:
         """Reads in a thread, which may have to wait for a long batch, and sends signs of life meanwhile.
 
-        A thread that is left behind finds the ledger closed and ends; nobody waits for it.
+        A thread that is left behind ends by itself and nobody waits for it; that the ledger has failed it
+        says all the same.
         """
         read = trio.Event()
         entries: list[Entry] = []
         trouble: Exception | None = None
+        gone = False
+
+        def in_thread() -> list[Entry]:
+            try:
+                return self._ledger.entries(start, end)
+            except LedgerFailedError as error:
+                with contextlib.suppress(trio.RunFinishedError):
+                    self._token.run_sync_soon(fail, error)
+                raise
+
+        def fail(error: LedgerFailedError) -> None:
+            nonlocal trouble
+            trouble = error
+            if gone:
+                self._failure = error
+                self._failed.set()
 
         async def run() -> None:
-            nonlocal trouble
-            try:
+            # `fail` has been told.
+            with contextlib.suppress(LedgerFailedError):
                 entries.extend(
-                    await trio.to_thread.run_sync(
-                        self._ledger.entries, start, end, limiter=self._readers, abandon_on_cancel=True
-                    )
+                    await trio.to_thread.run_sync(in_thread, limiter=self._readers, abandon_on_cancel=True)
                 )
-            except LedgerFailedError as error:
-                trouble = error
             read.set()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run)
-            while not read.is_set():
-                with trio.move_on_after(ALIVE_SECONDS):
-                    await read.wait()
-                    break
-                try:
-                    await _send(stream, _frame(ALIVE, b""))
-                except (trio.BrokenResourceError, trio.TooSlowError) as error:
-                    trouble = error
-                    break
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run)
+                while not read.is_set():
+                    with trio.move_on_after(ALIVE_SECONDS):
+                        await read.wait()
+                        break
+                    try:
+                        await _send(stream, _frame(ALIVE, b""))
+                    except (trio.BrokenResourceError, trio.TooSlowError) as error:
+                        trouble = trouble or error
+                        break
+                nursery.cancel_scope.cancel()
+        finally:
+            gone = True
         if trouble is not None:
             raise trouble
         return entries

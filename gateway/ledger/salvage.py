@@ -87,8 +87,8 @@ def salvage_ledger(data: Path, site: Site, target: Path, *, now: Clock) -> Salva
                 salvaged = _salvage(held, site, work)
             proved = verify_ledger(work, site, now=now)
         except TallygateError as error:
-            place = error.place.replace(str(copy), str(data))
-            raise TallygateError(error.code, error.detail, place=place) from None
+            error.place = error.place.replace(str(copy), str(data))
+            raise
         if proved != salvaged.head:
             damaged("the salvaged entries do not add up to the signed head")
         shutil.rmtree(copy)

@@ -273,11 +273,8 @@ class SqliteLedger:
         with self._serving("reading entries"):
             end = min(end, self._committed.size)
             found = [_entry(row) for row in rows(self._connection, _ENTRIES, (start, end))]
-            for expected, entry in enumerate(found, start):
-                if entry.index != expected:
-                    raise apsw.CorruptError(f"entry {expected} is not where it was")
-            if len(found) != max(0, end - start):
-                raise apsw.CorruptError(f"entry {start + len(found)} is not where it was")
+            if [entry.index for entry in found] != list(range(start, end)):
+                raise apsw.CorruptError(f"not every entry from {start} to below {end} is where it was")
             return found
 
     def decisions(self) -> list[Entry]:
@@ -414,15 +411,15 @@ class SqliteLedger:
         self._connection.execute(sql, bindings)
 
     def _commit(self, head: Head) -> None:
-        """Commits; when it returns, everything of the transaction may be acknowledged."""
+        """Commits; when it returns, everything of the transaction may be acknowledged, and is shown."""
         noted = self._wal_pages
         self._execute("COMMIT")
-        self._committed = head
         if self._wal_pages != noted:
             if self._salts is None:
                 self._salts = self._files.salts()
             self._files.note(Mark(head.size, head.root, self._salts, self._wal_pages, folded=False))
         self._files.require_ours()
+        self._committed = head
 
     def _after_commit(self, connection: apsw.Connection, name: str, pages: int) -> int:
         del connection, name

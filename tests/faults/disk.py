@@ -124,6 +124,11 @@ class VolatileDisk(Disk):
         self._pending: dict[File, list[tuple[int, bytes | None]]] = {"db": [], "wal": []}
         self.syncs: list[File] = []
 
+    @property
+    def unsynced(self) -> list[File]:
+        """The file of each write that a power cut may take."""
+        return [file for file, pending in self._pending.items() for _ in pending]
+
     def opened(self, file: File, content: bytes) -> None:
         self._durable[file] = bytearray(content)
 

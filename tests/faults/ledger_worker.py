@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
@@ -17,7 +17,7 @@ import msgspec
 
 from gateway import _core
 from gateway.ledger import sqlite
-from gateway.ledger.protocol import LedgerFailedError, Logged, Submission
+from gateway.ledger.protocol import LedgerFailedError, Logged, Outcome, Submission
 from gateway.ledger.sqlite import SqliteLedger, open_ledger
 from tests.faults.disk import Disk, Do, File, mounted
 from tests.faults.night import LOG_SEED, Night, clock, packet, submit
@@ -152,13 +152,16 @@ def run(task: Task) -> None:
 def append(ledger: SqliteLedger, submissions: list[Submission], disk: DeadlyDisk) -> None:
     answers = ledger.append(submissions)
     disk.at("after commit")
-    say(
-        [
-            Acknowledged(one.statement.encoded.hex(), answer.standing, answer.receipt.text())
-            for one, answer in zip(submissions, answers, strict=True)
-            if isinstance(answer, Logged)
-        ]
-    )
+    say(acknowledge(submissions, answers))
+
+
+def acknowledge(submissions: Sequence[Submission], answers: Sequence[Outcome]) -> list[Acknowledged]:
+    """What the answers acknowledge."""
+    return [
+        Acknowledged(one.statement.encoded.hex(), answer.standing, answer.receipt.text())
+        for one, answer in zip(submissions, answers, strict=True)
+        if isinstance(answer, Logged)
+    ]
 
 
 def say(what: object) -> None:

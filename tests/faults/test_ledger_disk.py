@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +84,7 @@ FAULTS: list[tuple[Literal["write", "sync"], File, type[apsw.Error], int]] = [
     ("write", "wal", apsw.FullError, 0),
     ("write", "wal", apsw.FullError, 2),
     ("sync", "wal", apsw.IOError, 0),
+    ("sync", "wal", apsw.NoMemError, 0),
     ("write", "db", apsw.IOError, 0),
     ("write", "db", apsw.IOError, 2),
     ("write", "db", apsw.FullError, 1),
@@ -106,6 +107,7 @@ def test_the_first_error_ends_the_ledger(
             append_many(ledger, acknowledged)
         assert disk.failed
         assert ("make room" in caught.value.detail) == (error is apsw.FullError)
+        assert ("no memory" in caught.value.detail) == (error is apsw.NoMemError)
         # The disk works again, which must not matter.
         every_call_fails(ledger)
         before = (night.data / "ledger.sqlite").read_bytes()
@@ -301,6 +303,49 @@ def test_the_syncs_of_a_batch_and_of_a_checkpoint(tmp_path: Path) -> None:
             disk.syncs.clear()
             ledger.append([submit(packet(3, len(ledger.entries(0, 10_000))))])
         assert disk.syncs == ["wal", "db", "wal", "wal"]
+        ledger.close()
+
+
+def test_a_head_is_shown_only_when_it_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower that asks in between must not be told of what this ledger may yet refuse to acknowledge."""
+    night = Night(tmp_path)
+    ledger = night.open()
+    seen: list[int] = []
+
+    def look(real: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: object) -> None:
+            head = ledger.head()
+            assert head is not None
+            seen.append(head.size)
+            real(*arguments)
+
+        return called
+
+    monkeypatch.setattr(ledger._files, "note", look(ledger._files.note))
+    monkeypatch.setattr(ledger._files, "require_ours", look(ledger._files.require_ours))
+    ledger.append([submit(packet(1, 1))])
+    assert seen == [2, 2]
+    head = ledger.head()
+    assert head is not None
+    assert head.size == 3
+    ledger.close()
+
+
+def test_nothing_of_an_unfinished_transaction_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little SQLite may keep in memory: the frames of an undone batch would look like a torn one."""
+    night = Night(tmp_path)
+    disk = VolatileDisk()
+    with mounted(disk):
+        ledger = night.open()
+        ledger._connection.execute("PRAGMA cache_size=10")
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "_sign", no_memory)
+            with pytest.raises(MemoryError):
+                ledger.append([submit(packet(1, number), quota=None) for number in range(1, 1_001)])
+        assert disk.unsynced == []
+        ledger.append([submit(packet(1, number), quota=None) for number in range(1, 1_001)])
         ledger.close()
 
 

@@ -367,6 +367,38 @@ def test_a_reader_that_waits_does_not_hold_up_the_end(night: Night, monkeypatch:
     slows[0].may.set()
 
 
+def test_a_failure_that_nobody_waits_for_any_more_ends_the_server(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked has gone; the ledger has failed all the same, and no other call may come for hours."""
+    may = threading.Event()
+    asked = threading.Event()
+
+    def fail(start: int, end: int) -> list[Entry]:
+        asked.set()
+        assert may.wait(60)
+        raise LedgerFailedError(f"reading {start} to {end} failed")
+
+    async def test(served: Served) -> None:
+        monkeypatch.setattr(served.ledger, "entries", fail)
+        async with served.raw(b"from 0\n"):
+            assert await trio.to_thread.run_sync(asked.wait, 60)
+        for _ in range(3):
+            await served.pass_time(module.ALIVE_SECONDS + 0.5)
+        assert served.server.followers == 0
+        may.set()
+        for _ in range(100):
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        pytest.fail("nobody has learned that the ledger has failed")
+
+    try:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            run(night, test)
+    finally:
+        may.set()
+    assert caught.group_contains(LedgerFailedError)
+
+
 def test_a_follower_that_reads_nothing_does_not_hold_up_the_end_of_a_failed_ledger(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -342,6 +342,48 @@ def test_a_file_of_another_user(night: Night, monkeypatch: pytest.MonkeyPatch) -
     assert "smartctl" not in error.detail
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_that_cannot_be_synced_is_named(
+    night: Night, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The system's own error names none: a descriptor has no name."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == name:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        error = refusal(night)
+    assert (error.code, error.place) == ("ledger.failed", str(night.data / name))
+    assert "smartctl" in error.detail
+
+
+def test_a_mark_that_cannot_be_written_ends_the_ledger(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = head(night)
+    ways: list[OSError | int] = [OSError(errno.EIO, "Input/output error"), 512]
+    for number, written in enumerate(ways, 200):
+        ledger = night.open()
+
+        def pwrite(descriptor: int, data: bytes, offset: int, written: OSError | int = written) -> int:
+            if isinstance(written, OSError):
+                raise written
+            return written
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", pwrite)
+            with pytest.raises(LedgerFailedError, match="nothing is acknowledged") as caught:
+                ledger.append([submit(packet(1, number))])
+        assert caught.value.place == str(night.data / "ledger.mark")
+        with pytest.raises(LedgerFailedError):
+            ledger.head()
+        ledger.close()
+    # Both are in the log, and nobody was told.
+    assert head(night).size == before.size + 2
+
+
 SPOILED: dict[str, tuple[str, Callable[[SqliteLedger], object]]] = {
     "named": ("UPDATE named SET seal = seal + 1", lambda ledger: ledger.named(PAPER)),
     "attachment": ("UPDATE attachment SET media = 2", lambda ledger: ledger.attachment(STORED)),

@@ -1,6 +1,7 @@
 """A damaged ledger whose statements all prove becomes a whole one; any other stays what it is."""
 
 import contextlib
+import errno
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from gateway.base.errors import TallygateError
 from gateway.base.files import write_durably
-from gateway.ledger.protocol import Attachment, Entry, Head, Refusal, Submission
+from gateway.ledger import salvage as salvage_module
+from gateway.ledger import sqlite
+from gateway.ledger.protocol import Attachment, Entry, Head, LedgerFailedError, Refusal, Submission
 from gateway.ledger.salvage import LOST_ROUTE, Salvaged, salvage_ledger
 from gateway.ledger.sqlite import verify_ledger
 from tests.faults.night import OPENED_AT, Night, clock, packet, submit
@@ -235,6 +238,56 @@ def test_what_was_acknowledged_is_never_left_out(night: Night) -> None:
     assert refused(night) == "ledger.behind"
     restore(mark=b"spoiled")
     assert salvage(night).head == newest
+
+
+def test_a_log_that_began_anew_without_its_mark(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind its own pages stand those of the log before, which nobody asks for."""
+    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 30)
+    ledger = night.open()
+    for number in range(200, 240):
+        ledger.append([submit(packet(1, number))])
+        wal = contents(night)["ledger.sqlite-wal"]
+        # The salts of the header and of the last frame.
+        if wal[16:24] != wal[-4_120 + 8 : -4_120 + 16]:
+            break
+    else:
+        pytest.fail("it did not begin anew")
+    running = contents(night)
+    newest = ledger.head()
+    ledger.close()
+    for name, content in running.items():
+        (night.data / name).write_bytes(content)
+    (night.data / "ledger.mark").unlink()
+    assert salvage(night).head == newest
+
+
+def test_an_old_copy_is_not_salvaged(night: Night) -> None:
+    """Its own files all prove; that it is old, only the mark of today says."""
+    old = contents(night)
+    with contextlib.closing(night.open()) as ledger:
+        ledger.append([submit(packet(1, 200))])
+    today = contents(night)
+    for mark in ("shorter", "another history"):
+        database(night).write_bytes(old["ledger.sqlite"])
+        (night.data / "ledger.mark").write_bytes(old["ledger.mark"])
+        if mark == "another history":
+            with contextlib.closing(night.open()) as ledger:
+                ledger.append([submit(packet(1, 201))])
+        (night.data / "ledger.mark").write_bytes(today["ledger.mark"])
+        assert start_code(night) == "ledger.behind"
+        assert refused(night) == "ledger.behind"
+
+
+def test_a_disk_that_fails_it_is_a_failure(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another error than a refusal: who tries again on a sound disk may succeed."""
+
+    def fail(connection: apsw.Connection) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(salvage_module, "set_up", fail)
+    with pytest.raises(LedgerFailedError, match="smartctl") as caught:
+        salvage(night)
+    assert ".unfinished" not in caught.value.place
 
 
 def test_it_is_nobody_elses_at_the_time(night: Night) -> None:

@@ -153,6 +153,24 @@ def test_a_flipped_bit_with_a_mark_that_did_not_survive(tmp_path: Path) -> None:
         assert outcome(night) == moments[-2].size
 
 
+def test_a_flipped_header_with_the_mark_of_the_start(tmp_path: Path) -> None:
+    """After a power cut the mark may be the start's: that all is in the database, of the log before."""
+    night, _ = killed(tmp_path)
+    with contextlib.closing(night.open()):
+        pass
+    with contextlib.closing(night.open()) as ledger:
+        start = moment(night, 17)
+        ledger.append([submit(packet(4, 1))])
+        last = moment(night, 18)
+    last.restore(night, mark=start.mark)
+    assert outcome(night) == last.size
+    for at in range(HEADER):
+        last.restore(night, mark=start.mark, wal=flipped(last.wal, at))
+        assert outcome(night) == "ledger.damaged", at
+    last.restore(night, mark=start.mark, wal=bytes(HEADER) + last.wal[HEADER:])
+    assert outcome(night) == "ledger.damaged"
+
+
 def test_a_wal_that_ends_early(tmp_path: Path) -> None:
     night, moments = killed(tmp_path)
     last, old = moments[-1], moments[0]
@@ -289,6 +307,18 @@ def test_a_mark_that_is_none(tmp_path: Path) -> None:
         last.restore(night, mark=flipped(flipped(last.mark, 40), 512 + 40))
     for mark in (b"", last.mark[:511], flipped(flipped(last.mark, 40), 552), os.urandom(1_024), bytes(1_024)):
         last.restore(night, mark=mark)
+        assert outcome(night) == "ledger.damaged"
+
+
+def test_a_mark_of_which_one_sector_was_written(tmp_path: Path) -> None:
+    """Whichever it was, the newer one counts."""
+    night, moments = killed(tmp_path)
+    before, last = moments[-2:]
+    early = last.wal[: HEADER + last.commits()[-2] * FRAME]
+    for mark in (last.mark[:512] + before.mark[512:], before.mark[:512] + last.mark[512:]):
+        last.restore(night, mark=mark)
+        assert outcome(night) == last.size
+        last.restore(night, mark=mark, wal=early)
         assert outcome(night) == "ledger.damaged"
 
 
