@@ -31,6 +31,12 @@ TOO_MANY_ENTRIES: Final = Refused(
     "can bring them, or the operator raises limits.entries_per_device",
     "later",
 )
+TOO_MANY_DECISIONS: Final = Refused(
+    "limit.device",
+    "the log holds as many bytes of decisions of this member of the commission as it may: if somebody else "
+    "has signed them, the key is stolen; else the operator raises limits.decision_bytes_per_member",
+    "later",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,9 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
             elif mine not in beside:
                 standing = "conflict"
                 beside.add(mine)
+        elif submission.quota == 0:
+            answers.append(TOO_MANY_DECISIONS)
+            continue
         index = size + len(fresh)
         found[identity] = index
         fresh.append(submission)

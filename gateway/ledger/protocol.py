@@ -43,7 +43,8 @@ class Submission:
         statement: passed every check at the door (docs/packet.md); nothing is verified again.
         received_at: the election's clock, ms.
         route: role and number of the uploading certificate (``box:17``), 1 to `MAX_ROUTE` bytes of ASCII.
-        quota: how many entries this device may have over this route; None: as many as it likes (decisions).
+        quota: how many entries this device may have over this route; None: as many as it likes. Of a decision
+            only 0 says something: none more.
     """
 
     statement: _core.Statement

@@ -12,6 +12,7 @@ lock of its own, and what is replaced here is replaced as a whole.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +87,16 @@ class Council:
         self._metrics = metrics
         # Those on this machine that the log may name, by hash. Read once: a roster never changes.
         self._known: dict[bytes, _core.Roster | Unusable] = {roster.hash: roster}
+        self._spoken: Counter[bytes] = Counter()
         self._behind = False
         self._missing: frozenset[bytes] = frozenset()
         self._authority = self._from_the_log()
         self.roster: _core.Roster = self._authority.roster
         self._tell()
+
+    def spoken(self, member: bytes) -> int:
+        """Bytes of the decisions in the log that the member with this kid has signed."""
+        return self._spoken[member]
 
     def closes_at(self, station: int) -> int | None:
         """The station's closing time now, ms; None: there is no such station."""
@@ -148,6 +154,7 @@ class Council:
         """The state after every decision of the log."""
         decisions = [Decision(one.index, _core.decode(one.statement)) for one in self._ledger.decisions()]
         authority = _core.Authority(self.definition, self._opened_with(decisions))
+        self._spoken.clear()
         for one in decisions:
             self._apply(authority, one)
         return authority
@@ -161,6 +168,7 @@ class Council:
                 elif roster is not None:
                     authority.offer_unusable(wanted)
         authority.apply(decision.index, decision.statement)
+        self._spoken[decision.statement.kid] += len(decision.statement.encoded)
 
     def _opened_with(self, decisions: Iterable[Decision]) -> _core.Roster:
         """The roster that decision 1 names, which is the log's first entry; before it the night's."""

@@ -99,11 +99,21 @@ class Door:
             )
         return None
 
-    def quota(self, statement: _core.Statement) -> int | None:
-        """How many entries the statement's device may have over one certificate; None: a decision."""
+    def quota(self, statement: _core.Statement, spoken: Callable[[bytes], int]) -> int | None:
+        """How many entries the statement's device may have over one certificate.
+
+        Args:
+            statement: as for `refusal`.
+            spoken: bytes of the decisions in the log that the member with this kid has signed.
+
+        Returns:
+            Of a decision None, or 0 where its member has none left.
+        """
+        limits = self._limits
         if statement.device is None:
-            return None
-        limits, device = self._limits, self.roster.device(statement.device)
+            bytes_ = spoken(statement.kid) + len(statement.encoded)
+            return 0 if bytes_ > limits.decision_bytes_per_member else None
+        device = self.roster.device(statement.device)
         if device is None or device.kind != "desk" or device.area is None:
             return limits.entries_per_device
         stations = self._definition.stations_in(device.area) or 0

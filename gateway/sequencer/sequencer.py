@@ -431,7 +431,8 @@ class Sequencer:
         refused = self._door.refusal(statement, peer, now, self._council.closes_at)
         if refused is not None:
             return refused
-        return Submission(statement, now, f"{peer.role}:{peer.id}", self._door.quota(statement))
+        quota = self._door.quota(statement, self._council.spoken)
+        return Submission(statement, now, f"{peer.role}:{peer.id}", quota)
 
     def _note_new(self, submission: Submission, answer: Logged, decisions: list[Decision]) -> None:
         statement = submission.statement

@@ -156,11 +156,32 @@ def test_quotas(scene: Scene) -> None:
         # A desk speaks for one station more.
         found = [await stage.verdict(scene.packet(DESK, n), "desk", DESK) for n in range(1, 7)]
         assert found == ["accepted"] * 5 + ["limit.device"]
-        # The commission has no quota.
-        for _ in range(4):
-            await decide(stage, scene.decision((6,)))
 
     perform(scene, act, limits=Limits(entries_per_device=2, entries_per_desk_station=3))
+
+
+def test_a_member_of_the_commission_has_so_many_bytes_of_decisions(scene: Scene) -> None:
+    one, two = scene.decision((6,))
+    again = [scene.decision((7,)) for _ in range(3)]
+    opening = len(scene.night.opening_signatures()[0])
+    limits = Limits(decision_bytes_per_member=opening + 3 * len(one))
+
+    async def act(stage: Stage) -> None:
+        await decide(stage, [one, two])
+        await decide(stage, again[0])
+        await decide(stage, again[1])
+        refused = await stage.submit(again[2][0], "commission", 1)
+        assert isinstance(refused, Refused)
+        assert (refused.code, refused.retry) == ("limit.device", "later")
+        # Its receipt is there whatever the limits, and nobody can use up another's share.
+        assert await stage.verdict(one, "commission", 1) == "duplicate"
+        assert await stage.verdict(scene.decision((6,), members=(3,))[0], "commission", 1) == "accepted"
+
+    async def after_a_restart(stage: Stage) -> None:
+        assert await stage.verdict(again[2][0], "commission", 2) == "limit.device"
+        assert await stage.verdict(one, "commission", 1) == "duplicate"
+
+    perform(scene, act, after_a_restart, limits=limits)
 
 
 def test_a_closing_time_changes_with_the_quorum_and_back(scene: Scene) -> None:

@@ -1,8 +1,7 @@
 """The queue, the batches and the answers, over a ledger that checks how it is called. No time passes here."""
 
 import json
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -11,22 +10,20 @@ import trio.testing
 from gateway import _core
 from gateway.base.config import Limits
 from gateway.base.errors import CoreError
-from gateway.ledger.protocol import LedgerFailedError, Logged, Outcome, Refusal, Refused
-from gateway.sequencer.door import Door
-from gateway.sequencer.protocol import Role
+from gateway.ledger.protocol import Refused
 from gateway.sequencer.sequencer import REFUSALS_SECONDS
 from tests.unit.sequencer_helpers import (
     BOX,
     DESK,
     SECOND_BOX,
     TERMINAL,
-    Certificate,
     ElectionClock,
     Scene,
     Stage,
     WatchingLedger,
     staged,
 )
+from tests.unit.sequencer_uploads import Uploads, numbers, place, play, verdict
 
 
 @pytest.fixture(scope="module")
@@ -34,85 +31,21 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(tmp_path_factory.mktemp("night"))
 
 
-class Uploads:
-    """Uploads in flight, and what became of each."""
-
-    def __init__(self, stage: Stage, nursery: trio.Nursery) -> None:
-        self._stage = stage
-        self._nursery = nursery
-        self.answers: dict[int, Outcome | None] = {}
-        self.scopes: dict[int, trio.CancelScope] = {}
-
-    async def add(self, statement: bytes, role: Role = "box", number: int = BOX) -> int:
-        """Starts an upload, and returns when it waits."""
-        name = len(self.scopes)
-        self.scopes[name] = trio.CancelScope()
-
-        async def upload() -> None:
-            with self.scopes[name]:
-                try:
-                    self.answers[name] = await self._stage.submit(statement, role, number)
-                except LedgerFailedError:
-                    self.answers[name] = None
-
-        self._nursery.start_soon(upload)
-        await trio.testing.wait_all_tasks_blocked()
-        return name
-
-    def verdicts(self) -> list[str | None]:
-        return [verdict(self.answers[name]) for name in sorted(self.answers)]
-
-
-def verdict(answer: Outcome | None) -> str | None:
-    if answer is None:
-        return None
-    return answer.standing if isinstance(answer, Logged) else answer.code
-
-
-def numbers(ledger: WatchingLedger) -> list[list[int | None]]:
-    """The sequences of each batch."""
-    return [[one.statement.sequence for one in batch] for batch in ledger.batches]
-
-
-def play(
-    scene: Scene,
-    test: Callable[[Stage, WatchingLedger, Uploads], Awaitable[None]],
-    *,
-    limits: Limits | None = None,
-    opened: bool = True,
-) -> None:
-    """A clock that stands still: whatever waits for a time would wait for ever."""
-
-    async def main() -> None:
-        ledger = WatchingLedger(opened=opened)
-        async with staged(scene, ledger, limits=limits) as stage, trio.open_nursery() as nursery:
-            await test(stage, ledger, Uploads(stage, nursery))
-
-    trio.run(main, clock=trio.testing.MockClock())
-
-
 def test_while_one_batch_commits_the_next_fills(scene: Scene) -> None:
     async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
+        await uploads.hold(scene.packet(BOX, 1))
         for sequence in (2, 3, 4):
             await uploads.add(scene.packet(BOX, sequence))
         assert uploads.answers == {}
         ledger.gate.set()
         await uploads.add(scene.packet(BOX, 5))
-        while len(uploads.answers) < 5:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(5)
         assert numbers(ledger)[0] == [1]
         assert numbers(ledger)[1][:3] == [2, 3, 4]
         assert [place(uploads.answers[name]) for name in range(5)] == [0, 1, 2, 3, 4]
         assert stage.commits == len(ledger.batches)
 
     play(scene, test)
-
-
-def place(answer: Outcome | None) -> int | None:
-    return answer.receipt.index if isinstance(answer, Logged) else None
 
 
 def test_one_alone_is_a_batch(scene: Scene) -> None:
@@ -130,8 +63,7 @@ def test_a_batch_has_a_limit_and_keeps_the_order(scene: Scene) -> None:
         for sequence in range(1, 9):
             await uploads.add(scene.packet(BOX, sequence))
         ledger.gate.set()
-        while len(uploads.answers) < 8:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(8)
         assert numbers(ledger) == [[1], [2, 3, 4], [5, 6, 7], [8]]
         assert uploads.verdicts() == ["accepted"] * 8
 
@@ -146,8 +78,7 @@ def test_who_is_cancelled_in_the_queue_was_never_there(scene: Scene) -> None:
         uploads.scopes[2].cancel()
         await trio.testing.wait_all_tasks_blocked()
         ledger.gate.set()
-        while len(uploads.answers) < 3:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(3)
         assert numbers(ledger) == [[1], [2, 4]]
         assert stage.metric("tallygate_statements_total", outcome="accepted") == 3
 
@@ -161,8 +92,7 @@ def test_nobody_left_is_no_batch(scene: Scene) -> None:
         await uploads.add(scene.packet(BOX, 2))
         uploads.scopes[1].cancel()
         ledger.gate.set()
-        while not uploads.answers:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(1)
         assert await stage.verdict(scene.packet(BOX, 3)) == "accepted"
         assert numbers(ledger) == [[1], [3]]
 
@@ -171,9 +101,7 @@ def test_nobody_left_is_no_batch(scene: Scene) -> None:
 
 def test_a_cancelled_request_cancels_no_commit(scene: Scene) -> None:
     async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
+        await uploads.hold(scene.packet(BOX, 1))
         uploads.scopes[0].cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert uploads.scopes[0].cancelled_caught
@@ -207,9 +135,7 @@ def test_a_deadline_is_kept(scene: Scene) -> None:
 
 def test_a_full_queue_says_later_at_once(scene: Scene) -> None:
     async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
+        await uploads.hold(scene.packet(BOX, 1))
         await uploads.add(scene.packet(BOX, 2))
         await uploads.add(scene.packet(BOX, 3))
         answer = await stage.submit(scene.packet(BOX, 4))
@@ -221,8 +147,7 @@ def test_a_full_queue_says_later_at_once(scene: Scene) -> None:
         await uploads.add(scene.packet(BOX, 5))
         assert await stage.verdict(scene.packet(BOX, 4)) == "limit.overload"
         ledger.gate.set()
-        while len(uploads.answers) < 3:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(3)
         assert numbers(ledger) == [[1], [3, 5]]
         assert stage.metric("tallygate_statements_total", outcome="limit.overload") == 2
         assert stage.metric("tallygate_inflight_uploads_limit") == 2
@@ -250,9 +175,7 @@ def test_equal_bytes_in_a_batch_are_checked_once(scene: Scene, monkeypatch: pyte
     monkeypatch.setattr(_core, "check_statements", check)
 
     async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
+        await uploads.hold(scene.packet(BOX, 1))
         for _ in range(3):
             await uploads.add(scene.packet(BOX, 2))
             await uploads.add(b"rubbish")
@@ -260,8 +183,7 @@ def test_equal_bytes_in_a_batch_are_checked_once(scene: Scene, monkeypatch: pyte
         await uploads.add(scene.packet(BOX, 2), "box", SECOND_BOX)
         await uploads.add(scene.packet(BOX, 2), "courier", 1)
         ledger.gate.set()
-        while len(uploads.answers) < 9:
-            await trio.testing.wait_all_tasks_blocked()
+        await uploads.answered(9)
         assert checked == [[scene.packet(BOX, 1)], [scene.packet(BOX, 2), b"rubbish"]]
         assert uploads.verdicts() == [
             "accepted",
@@ -421,334 +343,9 @@ def test_metrics(scene: Scene) -> None:
     play(scene, test)
 
 
-class Panic(BaseException):
-    """As pyo3 raises one: no Exception."""
-
-
-@pytest.mark.parametrize("fault", [MemoryError(), ValueError("no route"), Panic("a panic of the core")])
-def test_a_fault_that_does_not_come_again_costs_nobody(scene: Scene, fault: BaseException) -> None:
-    """If one statement is behind it, a batch that is given up loses all of it each time that one comes."""
-
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.faults[1] = fault
-        ledger.hold()
-        for sequence in (1, 2, 3):
-            await uploads.add(scene.packet(BOX, sequence))
-        ledger.gate.set()
-        while len(uploads.answers) < 3:
-            await trio.testing.wait_all_tasks_blocked()
-        assert uploads.verdicts() == ["accepted"] * 3
-        assert numbers(ledger) == [[1], [2], [3]]
-        assert stage.metric("tallygate_faults_total") == 1
-        assert stage.metric("tallygate_statements_total", outcome="server.fault") == 0
-        line = json.loads(stage.lines[0])
-        assert (line["event"], line["error"], line["statements"]) == (
-            "sequencer.fault",
-            type(fault).__name__,
-            0,
-        )
-
-    play(scene, test)
-
-
-@pytest.mark.parametrize("poisoned", range(1, 6))
-def test_a_statement_that_cannot_be_appended_costs_no_other(scene: Scene, poisoned: int) -> None:
-    poison = scene.packet(BOX, poisoned)
-
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.poison = poison
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 9))
-        for sequence in range(1, 6):
-            await uploads.add(scene.packet(BOX, sequence))
-        ledger.gate.set()
-        while len(uploads.answers) < 6:
-            await trio.testing.wait_all_tasks_blocked()
-        expected = ["server.fault" if sequence == poisoned else "accepted" for sequence in range(1, 6)]
-        assert uploads.verdicts() == ["accepted", *expected]
-        logged = [number for batch in numbers(ledger) for number in batch]
-        assert logged == [9, *(sequence for sequence in range(1, 6) if sequence != poisoned)]
-        # Each commit is one in the metrics, however the batch was cut.
-        assert stage.metric("tallygate_ledger_commit_seconds_count") == len(ledger.batches)
-        assert stage.metric("tallygate_ledger_batch_statements_sum") == 5
-        # The operator can look for what did it.
-        assert [(one.code, one.sha256) for one in ledger.refused] == [
-            ("server.fault", _core.decode(poison).id)
-        ]
-
-    play(scene, test)
-
-
-@pytest.mark.parametrize("fault", [MemoryError(), ValueError("no route"), Panic("a panic of the core")])
-def test_a_fault_of_the_checks_costs_that_batch(
-    scene: Scene, fault: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, faults = WatchingLedger.refuse, [fault]
-
-    def refuse(self: WatchingLedger, refusal: Refusal, route: str | None = None) -> None:
-        real(self, refusal, route)
-        if faults:
-            raise faults.pop()
-
-    monkeypatch.setattr(WatchingLedger, "refuse", refuse)
-
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
-        await uploads.add(b"rubbish")
-        for sequence in (2, 3):
-            await uploads.add(scene.packet(BOX, sequence))
-        ledger.gate.set()
-        while len(uploads.answers) < 4:
-            await trio.testing.wait_all_tasks_blocked()
-        # What was certain before stays.
-        assert uploads.verdicts() == ["accepted", "statement.malformed", "server.fault", "server.fault"]
-        answer = uploads.answers[2]
-        assert isinstance(answer, Refused)
-        assert answer.retry == "later"
-        assert stage.metric("tallygate_faults_total") == 1
-        assert stage.metric("tallygate_statements_total", outcome="server.fault") == 2
-        line = json.loads(stage.lines[0])
-        assert (line["event"], line["error"], line["statements"]) == (
-            "sequencer.fault",
-            type(fault).__name__,
-            3,
-        )
-        # The same bytes again: nothing of them was kept.
-        assert await stage.verdict(scene.packet(BOX, 2)) == "accepted"
-
-    play(scene, test)
-
-
-def test_a_check_that_panics_costs_one_statement(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, fatal = _core.check_statements, scene.packet(BOX, 2)
-
-    def check(
-        statements: Sequence[bytes], definition: _core.Definition, roster: _core.Roster
-    ) -> list[_core.Statement | CoreError]:
-        verdicts = real(statements, definition, roster)
-        planted = CoreError("server.fault", "planted")
-        return [planted if one == fatal else found for one, found in zip(statements, verdicts, strict=True)]
-
-    monkeypatch.setattr(_core, "check_statements", check)
-    one_of_three(scene, fatal)
-
-
-def test_a_door_that_fails_costs_one_statement(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, fatal = Door.quota, scene.packet(BOX, 2)
-
-    def quota(self: Door, statement: _core.Statement) -> int | None:
-        if statement.encoded == fatal:
-            raise Panic("planted")
-        return real(self, statement)
-
-    monkeypatch.setattr(Door, "quota", quota)
-    one_of_three(scene, fatal)
-
-
-def one_of_three(scene: Scene, fatal: bytes) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 9))
-        await ledger.committing.wait()
-        for statement in (scene.packet(BOX, 1), fatal, scene.packet(BOX, 3)):
-            await uploads.add(statement)
-        ledger.gate.set()
-        while len(uploads.answers) < 4:
-            await trio.testing.wait_all_tasks_blocked()
-        assert uploads.verdicts() == ["accepted", "accepted", "server.fault", "accepted"]
-        answer = uploads.answers[2]
-        assert isinstance(answer, Refused)
-        assert answer.retry == "later"
-        assert stage.metric("tallygate_faults_total") == 1
-        assert "sequencer.fault" in stage.events()
-        # The operator can look for what did it.
-        assert [one.sha256 for one in ledger.refused] == [_core.decode(fatal).id]
-
-    play(scene, test)
-
-
-def test_no_thread_to_be_had(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    async def main() -> None:
-        stage = Stage(scene, WatchingLedger(), Limits(), ElectionClock())
-        with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "start", start)
-            with pytest.raises(RuntimeError, match="new thread"):
-                await stage.sequencer.run()
-        assert await stage.verdict(scene.packet(BOX, 1)) == "limit.overload"
-
-    trio.run(main)
-
-
-def failing(scene: Scene, test: Callable[[Stage, WatchingLedger, Uploads], Awaitable[None]]) -> Stage:
-    """Plays a test at whose end the sequencer's task raises."""
-    stages: list[Stage] = []
-
-    async def main() -> None:
-        ledger = WatchingLedger()
-        async with trio.open_nursery() as uploading:
-            with pytest.RaisesGroup(pytest.RaisesExc(LedgerFailedError)):
-                async with staged(scene, ledger) as stage:
-                    stages.append(stage)
-                    await test(stage, ledger, Uploads(stage, uploading))
-            for call in (
-                stage.submit(scene.packet(BOX, 50)),
-                stage.sequencer.receipt(bytes(32)),
-                stage.sequencer.present(Certificate("box", BOX)),
-            ):
-                with pytest.raises(LedgerFailedError):
-                    await call
-
-    trio.run(main, clock=trio.testing.MockClock())
-    return stages[0]
-
-
-def test_a_failed_ledger_ends_everything(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        assert await stage.verdict(scene.packet(BOX, 1)) == "accepted"
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 2))
-        await ledger.committing.wait()
-        await uploads.add(scene.packet(BOX, 3))
-        await uploads.add(b"rubbish")
-        uploads_of_test.append(uploads)
-        ledger.lost = LedgerFailedError("the disk")
-        ledger.gate.set()
-        await trio.sleep_forever()
-
-    uploads_of_test: list[Uploads] = []
-    stage = failing(scene, test)
-    # Nobody is acknowledged: neither who was in the batch nor who waited.
-    assert uploads_of_test[0].verdicts() == [None, None, None]
-    assert stage.metric("tallygate_ledger_failures_total", op="append") == 1
-    assert stage.events() == ["ledger.failed"]
-
-
-def test_a_ledger_that_fails_while_it_is_read_ends_everything(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.failure = LedgerFailedError("the disk")
-        with pytest.raises(LedgerFailedError):
-            await stage.sequencer.receipt(bytes(32))
-        await trio.sleep_forever()
-
-    stage = failing(scene, test)
-    assert stage.metric("tallygate_ledger_failures_total", op="read") == 1
-
-
-def test_a_ledger_that_fails_while_nobody_waits_for_it_any_more_ends_everything(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.reading.clear()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stage.sequencer.receipt, bytes(32))
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-        ledger.failure = LedgerFailedError("the disk")
-        ledger.reading.set()
-        await trio.sleep_forever()
-
-    stage = failing(scene, test)
-    assert stage.metric("tallygate_ledger_failures_total", op="read") == 1
-    assert stage.events() == ["ledger.failed"]
-
-
-def test_a_question_that_outlives_the_sequencer_is_no_failure(scene: Scene) -> None:
-    """It finds the ledger closed, as it should."""
-
-    async def main() -> None:
-        ledger = WatchingLedger()
-        async with staged(scene, ledger) as stage:
-            ledger.reading.clear()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(stage.sequencer.receipt, bytes(32))
-                await trio.testing.wait_all_tasks_blocked()
-                nursery.cancel_scope.cancel()
-            await stage.sequencer.close()
-        ledger.close()
-        ledger.reading.set()
-        # Whoever comes next gets the thread's place when it has said its last word.
-        for _ in range(2):
-            await stage.sequencer._readers.acquire_on_behalf_of(object())
-        assert stage.events() == []
-        assert stage.metric("tallygate_ledger_failures_total", op="read") == 0
-
-    trio.run(main)
-
-
-def test_a_ledger_that_fails_while_refusals_are_written_ends_everything(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.failure = LedgerFailedError("the disk")
-        # The refusal stands.
-        assert await stage.verdict(b"rubbish") == "statement.malformed"
-        await trio.sleep_forever()
-
-    stage = failing(scene, test)
-    assert stage.metric("tallygate_ledger_failures_total", op="append") == 1
-
-
-def test_who_was_answered_before_the_ledger_failed_keeps_the_receipt(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.last_words = LedgerFailedError("the disk")
-        assert await stage.verdict(scene.packet(BOX, 1)) == "accepted"
-        await trio.sleep_forever()
-
-    failing(scene, test)
-
-
-def test_a_ledger_that_fails_while_decisions_are_read_ends_everything(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        found.append(uploads)
-        stage.council.doubt()
-        ledger.failure = LedgerFailedError("the disk")
-        await uploads.add(scene.packet(BOX, 1))
-        await trio.sleep_forever()
-
-    found: list[Uploads] = []
-    failing(scene, test)
-    assert found[0].verdicts() == [None]
-
-
-def test_what_was_refused_before_the_ledger_failed_stays_refused(scene: Scene) -> None:
-    async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
-        await uploads.add(b"rubbish")
-        await uploads.add(scene.packet(BOX, 2))
-        found.append(uploads)
-        ledger.gate.set()
-        while not uploads.answers:
-            await trio.testing.wait_all_tasks_blocked()
-        ledger.lost = LedgerFailedError("the disk")
-        await trio.sleep_forever()
-
-    found: list[Uploads] = []
-
-    async def lose_the_second(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        taken = threading.Event()
-        real = ledger.append
-
-        def append(batch: Sequence[object]) -> list[Outcome]:
-            if taken.is_set():
-                raise LedgerFailedError("the disk")
-            taken.set()
-            return real(batch)  # type: ignore[arg-type]
-
-        ledger.append = append  # type: ignore[method-assign]
-        await test(stage, ledger, uploads)
-
-    failing(scene, lose_the_second)
-    assert found[0].verdicts() == ["accepted", "statement.malformed", None]
-
-
 def test_closing_decides_what_waits(scene: Scene) -> None:
     async def test(stage: Stage, ledger: WatchingLedger, uploads: Uploads) -> None:
-        ledger.hold()
-        await uploads.add(scene.packet(BOX, 1))
-        await ledger.committing.wait()
+        await uploads.hold(scene.packet(BOX, 1))
         await uploads.add(scene.packet(BOX, 2))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stage.sequencer.close)
@@ -769,7 +366,7 @@ def test_a_sequencer_that_is_cancelled_ends_its_batch(scene: Scene) -> None:
         async with trio.open_nursery() as uploading:
             ledger.hold()
             async with staged(scene, ledger) as stage:
-                uploads = Uploads(stage, uploading)
+                uploads = Uploads(stage, ledger, uploading)
                 await uploads.add(scene.packet(BOX, 1))
                 await ledger.committing.wait()
                 await uploads.add(scene.packet(BOX, 2))
@@ -798,9 +395,10 @@ class CancelWhenWoken(trio.abc.Instrument):
 
 def test_a_batch_that_was_taken_out_of_the_queue_is_committed(scene: Scene) -> None:
     async def main() -> None:
-        stage = Stage(scene, WatchingLedger(), Limits(), ElectionClock())
+        ledger = WatchingLedger()
+        stage = Stage(scene, ledger, Limits(), ElectionClock())
         async with trio.open_nursery() as uploading:
-            uploads = Uploads(stage, uploading)
+            uploads = Uploads(stage, ledger, uploading)
             async with trio.open_nursery() as running:
                 await running.start(stage.sequencer.run)
                 await trio.testing.wait_all_tasks_blocked()

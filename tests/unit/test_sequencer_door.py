@@ -155,16 +155,23 @@ def test_who_comes_before_when(scene: Scene, door: Door) -> None:
     assert refusal(scene, door, scene.night.decision(2, 1).encoded, "commission", 2, 0) is None
 
 
+def nothing(member: bytes) -> int:
+    return 0
+
+
 def test_quotas(scene: Scene) -> None:
     door = Door(scene.definition, scene.roster, Limits(entries_per_device=100, entries_per_desk_station=7))
     for device in (BOX, TERMINAL, SECOND_BOX):
-        assert door.quota(_core.decode(scene.packet(device))) == 100
+        assert door.quota(_core.decode(scene.packet(device)), nothing) == 100
     # Area 3 holds station 8 alone.
-    assert door.quota(_core.decode(scene.packet(DESK))) == 107
-    assert door.quota(_core.decode(scene.packet(CAPITAL_DESK))) == 114
-    assert door.quota(scene.night.decision(2, 1)) is None
+    assert door.quota(_core.decode(scene.packet(DESK)), nothing) == 107
+    assert door.quota(_core.decode(scene.packet(CAPITAL_DESK)), nothing) == 114
+    decision = scene.night.decision(2, 1)
+    limit = Limits().decision_bytes_per_member - len(decision.encoded)
+    assert door.quota(decision, {decision.kid: limit}.__getitem__) is None
+    assert door.quota(decision, {decision.kid: limit + 1}.__getitem__) == 0
     standard = Door(scene.definition, scene.roster, Limits())
-    assert standard.quota(_core.decode(scene.packet(DESK))) == 256 + 16
+    assert standard.quota(_core.decode(scene.packet(DESK)), nothing) == 256 + 16
 
 
 def test_areas(scene: Scene, door: Door) -> None:
