@@ -8,12 +8,9 @@ A night is built beside its place and renamed when it is whole (`gateway.base.fi
 crash in the middle leaves no folder of that name.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
-
-import msgspec
 
 from gateway import _core
 from gateway.base.config import Config, render
@@ -26,10 +23,7 @@ from gateway.base.files import (
     write_durably,
     write_private,
 )
-from gateway.election.files import NotRegularError, open_regular
-from gateway.election.manifests import copy_media
-from gateway.election.media import FOLDER as MEDIA_FOLDER
-from gateway.election.model import Media
+from gateway.election.copies import copy_manifest
 from gateway.pki.devices import make_seed
 from gateway.pki.folder import read_official
 
@@ -63,22 +57,6 @@ _FOLDERS: Final = (
 
 # The commission signs what software it opens the log with.
 SOFTWARE: Final = f"tallygate {_core.__version__}"
-
-
-class _Medium(msgspec.Struct, frozen=True):
-    sha256: str
-    size: int
-    type: str
-
-
-class _Named(msgspec.Struct, frozen=True):
-    """The files that a manifest names."""
-
-    tables: dict[str, msgspec.Raw]
-    media: dict[str, _Medium] = {}
-
-
-_NAMED = msgspec.json.Decoder(_Named)
 
 
 class NightKeys(NamedTuple):
@@ -134,7 +112,7 @@ def init_night(night: Path, built: Path, *, origin: str, progress: Progress) -> 
     with finished_directory(night) as work:
         for place, (name, manifest) in enumerate(MANIFESTS.items()):
             progress("copying the manifests", place, len(MANIFESTS))
-            _copy_manifest(built / name, manifest, work / name)
+            copy_manifest(built / name, manifest, work / name)
         definition, roster = load_manifests(work)
         keys = make_night(work, Config())
         _check_origin(origin, definition, roster, keys)
@@ -198,36 +176,6 @@ def make_night(work: Path, config: Config) -> NightKeys:
     write_private(work / "keys" / "snapshot.key", snapshot)
     write_durably(work / "tallygate.toml", render(config))
     return NightKeys(_core.public_key(log), _core.public_key(snapshot))
-
-
-def _copy_manifest(source: Path, manifest: str, target: Path) -> None:
-    """Copies a manifest and what it names, and nothing that lies beside it.
-
-    The strict readers have judged `source` and judge `target` again; only media are nobody else's to judge.
-    """
-    target.mkdir()
-    try:
-        _copy(source / manifest, target / manifest)
-        named = _NAMED.decode((target / manifest).read_bytes())
-        for table in named.tables:
-            _copy(source / f"{table}.csv", target / f"{table}.csv")
-        if named.media:
-            (target / MEDIA_FOLDER).mkdir()
-        for name, entry in named.media.items():
-            media = Media(name, source / MEDIA_FOLDER / name, entry.sha256, entry.size, entry.type)
-            copy_media(media, target / MEDIA_FOLDER / name)
-    except NotRegularError as error:
-        raise TallygateError(
-            "init.not_a_file",
-            f"{error} is no ordinary file, and links are not followed: `tallygate election build` makes a "
-            "folder of plain files",
-            place=str(source),
-        ) from None
-
-
-def _copy(source: Path, target: Path) -> None:
-    with open_regular(source, follow=False).file as file, target.open("xb") as copy:
-        shutil.copyfileobj(file, copy)
 
 
 def opening(

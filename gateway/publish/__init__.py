@@ -1,0 +1,1 @@
+"""From the log to the public: tally, gate, snapshots, the feed's files."""
