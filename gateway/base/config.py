@@ -105,7 +105,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     courier_requests_per_minute: Positive = limits.COURIER_REQUESTS_PER_MINUTE
     entries_per_device: Positive = limits.ENTRIES_PER_DEVICE
     entries_per_desk_station: Positive = limits.ENTRIES_PER_DESK_STATION
+    decision_bytes_per_member: Positive = limits.DECISION_BYTES_PER_MEMBER
     refusals_kept: Positive = limits.REFUSALS_KEPT
+    web_connections: Positive = limits.WEB_CONNECTIONS
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,7 +147,9 @@ NOTES = {
     "limits.courier_requests_per_minute": "A certificate of a courier or of a member of the commission.",
     "limits.entries_per_device": "New entries of one device over one certificate.",
     "limits.entries_per_desk_station": "A desk has so many more for each station of its area.",
+    "limits.decision_bytes_per_member": "Of the decisions that one member of the commission has signed.",
     "limits.refusals_kept": "Refused statements kept for `tallygate station`.",
+    "limits.web_connections": "Of readers to the public port; at the cap one that waits makes room.",
 }
 
 _HEAD = """\

@@ -46,6 +46,13 @@ COURIER_REQUESTS_PER_MINUTE = 3_000
 ENTRIES_PER_DEVICE = 256
 # A desk speaks for many stations: so many more for each station of its area.
 ENTRIES_PER_DESK_STATION = 16
+# Bytes of the decisions of one member of the commission: ten thousand with a sentence each. Their file in the
+# feed is made anew whenever one comes, so one stolen key must not make it as large as it likes.
+DECISION_BYTES_PER_MEMBER = 4_194_304
 
 # Refusals kept for the operator: forty for each of 2,400 stations; a flood cannot fill the disk.
 REFUSALS_KEPT = 100_000
+
+# Connections of readers to the public port. One that stalls in an answer costs some 130 KiB: 1,024 stay under
+# 128 MiB; what stands before it (nginx, a CDN) needs a few dozen.
+WEB_CONNECTIONS = 1_024

@@ -1,7 +1,7 @@
-"""What Prometheus reads from the process `ingest`: names, help and buckets (docs/operations.md).
+"""What Prometheus reads from the gateway's processes: names, help and buckets (docs/operations.md).
 
-What lives here: the metrics and their registry, passed in to whoever counts. Labels are bounded: never a
-station, a device or an address.
+What lives here: what every role measures, and the metrics of `ingest` and `publish` with their registries,
+passed in to whoever counts. Labels are bounded: never a station, a device or an address.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,11 @@ STATEMENT_OUTCOMES: Final = (
 LEDGER_OPERATIONS: Final = ("append", "read")
 
 
-class IngestMetrics:
-    """The metrics of one process `ingest`.
+class RoleMetrics:
+    """What the process of any role measures; a role's own metrics are attributes of a class over this one.
+
+    Attributes:
+        registry: of the process; whatever belongs to it is served as ``/metrics``.
 
     Args:
         version: of Tallygate.
@@ -71,6 +74,27 @@ class IngestMetrics:
     def __init__(self, version: str, *, process: bool = True) -> None:
         registry = CollectorRegistry()
         self.registry: Final = registry
+        self.loop_lag: Final = Gauge(
+            "tallygate_loop_lag_seconds",
+            "How late the event loop woke up at worst in the last half to whole minute.",
+            registry=registry,
+        )
+        self.build_info: Final = Gauge(
+            "tallygate_build_info", "Version of the program; always 1.", ["version"], registry=registry
+        )
+        self.build_info.labels(version).set(1)
+        if process:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+            GCCollector(registry=registry)
+
+
+class IngestMetrics(RoleMetrics):
+    """The metrics of one process `ingest`; arguments as of `RoleMetrics`."""
+
+    def __init__(self, version: str, *, process: bool = True) -> None:
+        super().__init__(version, process=process)
+        registry = self.registry
         self.connections: Final = Counter(
             "tallygate_connections",
             "Connections to the box port: accepted, and what happened to some of them.",
@@ -145,11 +169,6 @@ class IngestMetrics:
         self.disk_free: Final = Gauge(
             "tallygate_disk_free_bytes", "Free bytes on the ledger's disk.", registry=registry
         )
-        self.loop_lag: Final = Gauge(
-            "tallygate_loop_lag_seconds",
-            "How late the event loop woke up at worst in the last half to whole minute.",
-            registry=registry,
-        )
         self.certificate_expiry: Final = Gauge(
             "tallygate_certificate_expiry_timestamp_seconds",
             "When a certificate ends.",
@@ -167,22 +186,178 @@ class IngestMetrics:
             ["result"],
             registry=registry,
         )
-        self.build_info: Final = Gauge(
-            "tallygate_build_info", "Version of the program; always 1.", ["version"], registry=registry
+        present(self.connections, CONNECTION_RESULTS)
+        present(self.handshakes, HANDSHAKE_RESULTS)
+        present(self.reloads, ("ok", "failed"))
+        present(self.statements, STATEMENT_OUTCOMES)
+        present(self.ledger_failures, LEDGER_OPERATIONS)
+
+
+# accepted; displaced: it waited for a request and was closed for a newcomer; turned_away: every other one was
+# being answered; stalled: its reader took too little for too long; fault: ended by a fault of the program.
+WEB_RESULTS: Final = ("accepted", "displaced", "turned_away", "stalled", "fault")
+WEB_STATUSES: Final = ("200", "204", "206", "304", "400", "404", "405", "412", "416", "431", "503")
+# Seconds, most of which are spent on the reader's line.
+WEB_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+
+class WebMetrics(RoleMetrics):
+    """The metrics of one process `web`; arguments as of `RoleMetrics`."""
+
+    def __init__(self, version: str, *, process: bool = True) -> None:
+        super().__init__(version, process=process)
+        registry = self.registry
+        self.connections: Final = Counter(
+            "tallygate_web_connections",
+            "Connections to the public port: accepted, and what happened to some of them.",
+            ["result"],
+            registry=registry,
         )
-        self.build_info.labels(version).set(1)
-        _present(self.connections, CONNECTION_RESULTS)
-        _present(self.handshakes, HANDSHAKE_RESULTS)
-        _present(self.reloads, ("ok", "failed"))
-        _present(self.statements, STATEMENT_OUTCOMES)
-        _present(self.ledger_failures, LEDGER_OPERATIONS)
-        if process:
-            ProcessCollector(registry=registry)
-            PlatformCollector(registry=registry)
-            GCCollector(registry=registry)
+        self.open_connections: Final = Gauge(
+            "tallygate_web_open_connections",
+            "Connections to the public port that are open now.",
+            registry=registry,
+        )
+        self.connections_limit: Final = Gauge(
+            "tallygate_web_open_connections_limit", "The cap of open connections.", registry=registry
+        )
+        self.requests: Final = Counter(
+            "tallygate_web_requests", "Requests on the public port, by status.", ["status"], registry=registry
+        )
+        self.sent: Final = Counter(
+            "tallygate_web_sent_bytes", "Bytes of files and pages that were sent.", registry=registry
+        )
+        self.duration: Final = Histogram(
+            "tallygate_web_request_duration_seconds",
+            "From the whole request to the last byte that the system has taken.",
+            buckets=WEB_BUCKETS,
+            registry=registry,
+        )
+        self.render: Final = Histogram(
+            "tallygate_web_page_render_seconds",
+            "Making one page out of the feed.",
+            buckets=WEB_BUCKETS,
+            registry=registry,
+        )
+        self.snapshot: Final = Gauge(
+            "tallygate_web_snapshot_number", "The newest snapshot that a page was made of.", registry=registry
+        )
+        present(self.connections, WEB_RESULTS)
+        present(self.requests, WEB_STATUSES)
 
 
-def _present(counter: Counter, results: Sequence[str]) -> None:
-    """A series that only appears with its first failure cannot be alarmed on: all begin at 0."""
+# Seconds, with an edge at the promise: in a published snapshot within two.
+LAG_BUCKETS: Final = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+SNAPSHOT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# The gate's (docs/feed.md).
+GATE_RULES: Final = (
+    "form",
+    "hash",
+    "parent",
+    "rows",
+    "turnout",
+    "states",
+    "row",
+    "reason",
+    "share",
+    "progress",
+    "status",
+    "log",
+    "chain",
+    "replay",
+)
+# What the publisher's disk has failed in, and who can pause publication.
+PUBLISH_OPERATIONS: Final = ("start", "snapshot", "prune")
+PAUSED_BY: Final = ("commission", "gate", "operator")
+
+
+class PublishMetrics(RoleMetrics):
+    """The metrics of one process `publish`; arguments as of `RoleMetrics`."""
+
+    def __init__(self, version: str, *, process: bool = True) -> None:
+        super().__init__(version, process=process)
+        registry = self.registry
+        self.lag: Final = Histogram(
+            "tallygate_publish_lag_seconds",
+            "From an entry's acceptance to the snapshot that has it.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self.oldest_unpublished: Final = Gauge(
+            "tallygate_oldest_unpublished_seconds",
+            "How long the oldest entry waits that is in no snapshot; 0: none does.",
+            registry=registry,
+        )
+        self.snapshot_number: Final = Gauge(
+            "tallygate_snapshot_number", "The newest snapshot; 0: there is none.", registry=registry
+        )
+        self.snapshot_timestamp: Final = Gauge(
+            "tallygate_snapshot_timestamp_seconds",
+            "When the newest snapshot was published, in real time; 0: none by this process.",
+            registry=registry,
+        )
+        self.snapshot_seconds: Final = Histogram(
+            "tallygate_snapshot_duration_seconds",
+            "One snapshot, from its first figure to the pointer.",
+            buckets=SNAPSHOT_BUCKETS,
+            registry=registry,
+        )
+        self.entries: Final = Gauge(
+            "tallygate_published_entries",
+            "Entries of the log that the newest snapshot covers.",
+            registry=registry,
+        )
+        self.gate_failures: Final = Counter(
+            "tallygate_gate_failures",
+            "Snapshots that the gate has refused, by rule.",
+            ["rule"],
+            registry=registry,
+        )
+        self.paused: Final = Gauge(
+            "tallygate_publication_paused",
+            "1 for whoever has paused publication, 0 for the others.",
+            ["by"],
+            registry=registry,
+        )
+        self.failures: Final = Counter(
+            "tallygate_publish_failures",
+            "Failures of the feed's disk that ended the publisher, by operation.",
+            ["op"],
+            registry=registry,
+        )
+        self.following: Final = Gauge(
+            "tallygate_ledger_followed",
+            "Whether the ledger's socket is connected: 1 or 0.",
+            registry=registry,
+        )
+        self.missing_rosters: Final = Gauge(
+            "tallygate_missing_rosters",
+            "Rosters that a decision names and that are not on this machine.",
+            registry=registry,
+        )
+        self.stations: Final = Gauge(
+            "tallygate_stations",
+            "Stations of the newest snapshot, by state; opened ones are in another state besides.",
+            ["state"],
+            registry=registry,
+        )
+        self.flagged: Final = Gauge(
+            "tallygate_stations_flagged",
+            "Stations of the newest snapshot that have a code.",
+            ["code"],
+            registry=registry,
+        )
+        self.disk_free: Final = Gauge(
+            "tallygate_disk_free_bytes", "Free bytes on the feed's disk.", registry=registry
+        )
+        present(self.gate_failures, GATE_RULES)
+        present(self.failures, PUBLISH_OPERATIONS)
+        for who in PAUSED_BY:
+            self.paused.labels(who)
+
+
+def present(counter: Counter, results: Sequence[str]) -> None:
+    """Makes a counter's series, at 0: one that only appears with its first failure cannot be alarmed on."""
     for result in results:
         counter.labels(result)

@@ -10,9 +10,12 @@ COMMANDS = {
     "ingest": "gateway.cli.ingest:ingest",
     "init": "gateway.cli.init:init",
     "pki": "gateway.cli.pki:pki",
+    "publish": "gateway.cli.publish:publish",
     "serve": "gateway.cli.serve:serve",
     "site": "gateway.cli.site:site",
+    "status": "gateway.cli.status:status",
     "verify": "gateway.cli.verify:verify",
+    "web": "gateway.cli.web:web",
 }
 
 tallygate = LazyGroup(

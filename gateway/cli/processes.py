@@ -15,8 +15,8 @@ from gateway.base.clock import system_clock
 from gateway.base.errors import TallygateError
 from gateway.base.logs import Log, StderrWriter
 from gateway.ledger.protocol import LedgerFailedError
-from gateway.run.ingest import Surroundings
 from gateway.run.notify import Notifier, watchdog_interval
+from gateway.run.role import Surroundings
 
 # What systemd says to one process alone (sd_notify(3), sd_watchdog_enabled(3)).
 _FOR_THIS_PROCESS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")

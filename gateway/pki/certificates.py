@@ -19,6 +19,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from cryptography import x509
@@ -374,6 +375,22 @@ def crl_number(data: bytes, *, place: str) -> int:
         raise TallygateError(
             "pki.crl", "this is no CRL that Tallygate wrote; move it away and make a new one", place=place
         ) from None
+
+
+def crl_times(data: bytes, *, place: str) -> tuple[datetime, datetime]:
+    """When a CRL in PEM was made, and when the next one is due.
+
+    Raises:
+        TallygateError: ``pki.crl``.
+    """
+    try:
+        crl = x509.load_pem_x509_crl(data)
+        due = crl.next_update_utc
+    except ValueError:
+        due = None
+    if due is None:
+        raise TallygateError("pki.crl", "this is no CRL in PEM that says when it ends", place=place)
+    return crl.last_update_utc, due
 
 
 def insist_within(issuer: Issuer, not_after: int) -> None:

@@ -29,6 +29,8 @@ _MAX_READY: Final = 65_536
 class ReadyFile(msgspec.Struct, frozen=True):
     """``run/<role>.json``, written when the role is ready and removed when it ends cleanly.
 
+    Each role writes what it has; the rest keeps its default.
+
     Attributes:
         pid: of the role's process.
         since: real time, RFC 3339.
@@ -37,15 +39,19 @@ class ReadyFile(msgspec.Struct, frozen=True):
         ledger: the follow socket, seen from the night folder.
         log_key: the verifier key of the log; None: it is not open.
         entries: of the log when the role became ready.
+        web: where feed and pages are served.
+        snapshot: number of the newest snapshot when the role became ready; None: there was none.
     """
 
     pid: int
     since: str
-    box: tuple[str, ...]
-    operations: tuple[str, ...]
-    ledger: str
-    log_key: str | None
-    entries: int
+    box: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    ledger: str = ""
+    log_key: str | None = None
+    entries: int = 0
+    web: tuple[str, ...] = ()
+    snapshot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class NightFolder:
         return self.root / "rosters"
 
     @property
+    def information(self) -> Path:
+        """The folder of information.json."""
+        return self.root / "information"
+
+    @property
     def pki(self) -> Path:
         """Certificates, the server's key and the revocation list."""
         return self.root / "pki"
@@ -100,9 +111,14 @@ class NightFolder:
         return self.run / "ledger.sock"
 
     @property
+    def feed(self) -> Path:
+        """What the public reads."""
+        return self.root / "feed"
+
+    @property
     def published(self) -> Path:
         """The checkpoint that the public sees; missing before the first publication."""
-        return self.root / "feed" / "log" / "checkpoint"
+        return self.feed / "log" / "checkpoint"
 
     @property
     def devices(self) -> Path:
@@ -141,24 +157,38 @@ def read_log_seed(night: NightFolder, credentials: Path | None) -> bytes:
         TallygateError: ``keys.log``, ``file.not_private``, ``file.too_large``.
         OSError: it cannot be read.
     """
-    given = None if credentials is None else credentials / "log.key"
+    return _read_seed(night, "log", credentials, "another key cannot continue this log")
+
+
+def read_snapshot_seed(night: NightFolder, credentials: Path | None) -> bytes:
+    """The private key that signs snapshots; arguments and errors as of `read_log_seed`.
+
+    Raises:
+        TallygateError: ``keys.snapshot``, ``file.not_private``, ``file.too_large``.
+        OSError: it cannot be read.
+    """
+    return _read_seed(night, "snapshot", credentials, "decision 1 names this one, and readers take no other")
+
+
+def _read_seed(night: NightFolder, name: str, credentials: Path | None, consequence: str) -> bytes:
+    given = None if credentials is None else credentials / f"{name}.key"
     if given is not None and given.exists():
         # systemd lets this service alone read it, by an ACL that shows as a group's permission.
         path, seed = given, read_bounded(given, _SEED)
     else:
-        path = night.root / "keys" / "log.key"
+        path = night.root / "keys" / f"{name}.key"
         try:
             seed = read_private(path, _SEED)
         except FileNotFoundError:
             raise TallygateError(
-                "keys.log",
-                "the log's key is not here: put it back from its safe copy (mode 0600), or give it as "
-                "systemd's credential log.key; another key cannot continue this log",
+                f"keys.{name}",
+                f"the {name} key is not here: put it back from its safe copy (mode 0600), or give it "
+                f"as systemd's credential {name}.key; {consequence}",
                 place=str(path),
             ) from None
     if len(seed) != _SEED:
         raise TallygateError(
-            "keys.log",
+            f"keys.{name}",
             f"a key file has {_SEED} bytes, this one {len(seed)}: put the copy back",
             place=str(path),
         )

@@ -10,71 +10,32 @@ on its way but to say so.
 """
 
 import gc
-import os
-import resource
-import signal
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+import msgspec
 import trio
 
 from gateway import _core
-from gateway.base.clock import Clock, ElectionClock, format_time
+from gateway.base.clock import ElectionClock
 from gateway.base.config import Config, parse_address
 from gateway.base.errors import TallygateError
-from gateway.base.logs import Log
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport import BoxPort, BoxTls, bound_address, open_listeners
 from gateway.ledger.follow import FollowServer
-from gateway.ledger.owner import OwnerLock
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.recovery import Site
 from gateway.ledger.sqlite import open_ledger
-from gateway.run.folder import NightFolder, ReadyFile, night_clock, read_log_seed, write_ready
-from gateway.run.notify import Notifier
-from gateway.run.operations import Health, Operations, bound_endpoint, open_operations
-from gateway.run.upkeep import DiskSpace, KeptCounter, measure_loop_lag, sign_of_life
+from gateway.run.folder import NightFolder, read_log_seed
+from gateway.run.role import RoleRun, Surroundings, run_role
+from gateway.run.upkeep import DiskSpace, KeptCounter, raise_files_limit
 from gateway.sequencer.council import Council
 from gateway.sequencer.sequencer import Sequencer
 
-# Seconds between two looks at clock.json while nobody has started the rehearsal.
-CLOCK_SECONDS: Final = 1.0
-# Open files beside the connections: ledger, its WAL, sockets of followers and operations, libraries.
-OTHER_FILES: Final = 128
 # New objects before Python looks for cycles among them (its own default is 700). A statement leaves about one
 # behind, so this is a look every ten thousand statements, of a millisecond; with 700 the looks cost 13 µs a
 # statement, of some 600 in all.
 GC_THRESHOLD: Final = 10_000
-
-_RUNNING: Final = "runs this role for this night already: stop it first"
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What only `gateway.cli` may ask of the machine.
-
-    Attributes:
-        real: the machine's clock, ms.
-        timer: seconds from some start, never back.
-        jitter: a random number from 0 to below 1.
-        log: of this role.
-        notifier: word to systemd.
-        watchdog: seconds between two signs of life; None: nobody waits for them.
-        credentials: systemd's folder of credentials.
-        supervisor: a file descriptor that ends when the supervisor does; None: nobody supervises.
-    """
-
-    real: Clock
-    timer: Callable[[], float]
-    jitter: Callable[[], float]
-    log: Log
-    notifier: Notifier
-    watchdog: float | None = None
-    credentials: Path | None = None
-    supervisor: int | None = None
 
 
 async def run_ingest(night: NightFolder, config: Config, around: Surroundings) -> None:
@@ -86,31 +47,21 @@ async def run_ingest(night: NightFolder, config: Config, around: Surroundings) -
         ExceptionGroup: of these, or of a fault of the program.
         OSError: a file cannot be read.
     """
-    log = around.log
-    log("role.starting", version=_core.__version__, night=str(night.root))
-    with OwnerLock(night.run / "ingest.lock", around.real(), code="role.running", sentence=_RUNNING):
-        health = Health()
-        metrics = IngestMetrics(_core.__version__)
+    metrics = IngestMetrics(_core.__version__)
+
+    async def work(run: RoleRun) -> None:
         failures = KeptCounter(metrics.ledger_failures, "op", night.run / "ledger-failures.json")
-        listeners = await open_operations(parse_address(config.listen.operations_ingest))
-        operations = tuple(str(bound_endpoint(listener)) for listener in listeners)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(Operations(metrics.registry, health, log).serve, listeners)
-            nursery.start_soon(measure_loop_lag, metrics.loop_lag)
-            if around.watchdog is not None:
-                nursery.start_soon(sign_of_life, around.notifier, around.watchdog)
-            try:
-                await _Ingest(night, config, around, metrics, health, operations).run()
-            except BaseException:
-                health.state = "failed"
-                failures.keep()
-                raise
-            nursery.cancel_scope.cancel()
-    log("role.stopped")
+        try:
+            await _Ingest(night, config, around, metrics, run).live()
+        except BaseException:
+            failures.keep()
+            raise
+
+    await run_role("ingest", night, config.listen.operations_ingest, around, metrics, work)
 
 
 class _Ingest:
-    """One run of the role; its operations listener is there before and after."""
+    """What is this role's own."""
 
     def __init__(
         self,
@@ -118,62 +69,23 @@ class _Ingest:
         config: Config,
         around: Surroundings,
         metrics: IngestMetrics,
-        health: Health,
-        operations: tuple[str, ...],
+        run: RoleRun,
     ) -> None:
         self._night = night
         self._config = config
         self._around = around
         self._log = around.log
         self._metrics = metrics
-        self._health = health
-        self._operations = operations
-        self._whole = trio.CancelScope()
-        self._stop = trio.Event()
-        self._reload = trio.Event()
+        self._run = run
 
-    async def run(self) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._hear, signals)
-                if self._around.supervisor is not None:
-                    nursery.start_soon(self._need_supervisor, self._around.supervisor)
-                with self._whole:
-                    await self._live()
-                nursery.cancel_scope.cancel()
-
-    async def _hear(self, signals: AsyncIterator[int]) -> None:
-        """The first SIGTERM or SIGINT ends gracefully, a second one at once."""
-        async for number in signals:
-            if number == signal.SIGHUP:
-                self._reload.set()
-                continue
-            if self._stop.is_set() or self._health.state == "starting":
-                self._whole.cancel()
-            self._begin_stop(signal.Signals(number).name)
-
-    async def _need_supervisor(self, descriptor: int) -> None:
-        """Ends at once when the supervisor is gone, so that another one finds the ledger free."""
-        async with trio.lowlevel.FdStream(os.dup(descriptor)) as stream:
-            while await stream.receive_some(1):
-                pass
-        self._begin_stop("the supervisor is gone")
-        self._whole.cancel()
-
-    def _begin_stop(self, reason: str) -> None:
-        self._log("role.stopping", reason=reason)
-        self._health.state = "stopping"
-        self._around.notifier.stopping()
-        self._stop.set()
-
-    async def _live(self) -> None:
+    async def live(self) -> None:
         night, around = self._night, self._around
         definition, roster = await trio.to_thread.run_sync(_read_manifests, night)
         if definition.mode == "live" and night.clock.exists():
             raise TallygateError(
                 "clock.live", "a live election runs in real time: remove this file", place=str(night.clock)
             )
-        clock = await self._clock()
+        clock = await self._run.clock()
         seed = read_log_seed(night, around.credentials)
         site = Site(definition, roster.hash, _core.public_key(seed), night.published)
         started = around.timer()
@@ -202,18 +114,6 @@ class _Ingest:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(ledger.close)
 
-    async def _clock(self) -> ElectionClock:
-        """The election's clock, once somebody has started it."""
-        clock = night_clock(self._night, self._around.real)
-        if clock is None:
-            self._log(
-                "clock.waiting", words=f"`tallygate serve {self._night.root}` starts the rehearsal's time"
-            )
-        while clock is None:
-            await trio.sleep(CLOCK_SECONDS)
-            clock = night_clock(self._night, self._around.real)
-        return clock
-
     async def _serve(
         self, ledger: Ledger, clock: ElectionClock, definition: _core.Definition, roster: _core.Roster
     ) -> None:
@@ -236,7 +136,7 @@ class _Ingest:
         )
         disk = DiskSpace(night.data, config.limits.disk_reserve_bytes, metrics.disk_free, log)
         await disk.look()
-        _raise_files_limit(config.limits.connections, log)
+        raise_files_limit(config.limits.connections, log)
         follow = FollowServer(ledger, night.follow)
         sequencer = Sequencer(
             ledger,
@@ -277,13 +177,10 @@ class _Ingest:
             nursery.start_soon(disk.watch)
             nursery.start_soon(self._reload_when_told, tls, sequencer)
             await self._ready(ledger, addresses)
-            try:
-                await self._stop.wait()
-                port.stop()
-                await closed.wait()
-                await sequencer.close()
-            finally:
-                night.ready("ingest").unlink(missing_ok=True)
+            await self._run.stop.wait()
+            port.stop()
+            await closed.wait()
+            await sequencer.close()
             nursery.cancel_scope.cancel()
 
     async def _ready(self, ledger: Ledger, addresses: tuple[str, ...]) -> None:
@@ -294,30 +191,24 @@ class _Ingest:
         gc.set_threshold(GC_THRESHOLD)
         head = ledger.head()
         entries = 0 if head is None else head.size
-        ready = ReadyFile(
-            pid=os.getpid(),
-            since=format_time(self._around.real()),
+        ready = msgspec.structs.replace(
+            self._run.ready_file(),
             box=addresses,
-            operations=self._operations,
             ledger="run/ledger.sock",
             log_key=ledger.vkey,
             entries=entries,
         )
-        await trio.to_thread.run_sync(write_ready, self._night.ready("ingest"), ready)
-        self._health.state = "ready"
-        self._around.notifier.ready(f"box port {', '.join(addresses)}; {entries} entries")
-        self._log(
-            "role.ready",
+        await self._run.ready(
+            ready,
+            f"box port {', '.join(addresses)}; {entries} entries",
             box=", ".join(addresses),
-            operations=", ".join(self._operations),
             entries=entries,
             log_key=ledger.vkey,
         )
 
     async def _reload_when_told(self, tls: BoxTls, sequencer: Sequencer) -> None:
         while True:
-            await self._reload.wait()
-            self._reload = trio.Event()
+            await self._run.reload_asked()
             await tls.reload()
             sequencer.look_for_rosters()
 
@@ -325,19 +216,3 @@ class _Ingest:
 def _read_manifests(night: NightFolder) -> tuple[_core.Definition, _core.Roster]:
     definition = _core.Definition.load(night.definition)
     return definition, _core.Roster.load(night.roster, definition)
-
-
-def _raise_files_limit(connections: int, log: Log) -> None:
-    """Takes all the open files that the system allows, and says where they are fewer than may be needed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    needed = connections + OTHER_FILES
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        log(
-            "limits.files",
-            open_files=hard,
-            needed=needed,
-            words=f"raise the limit of open files (LimitNOFILE= or ulimit -Hn) to {needed}, or lower "
-            "limits.connections in tallygate.toml: until then boxes may be turned away",
-        )

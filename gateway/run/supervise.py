@@ -25,9 +25,6 @@ from gateway.run.folder import NightFolder, ReadyFile, read_ready
 from gateway.run.notify import Notifier
 from gateway.run.upkeep import sign_of_life
 
-# The roles that this version has.
-ROLES: Final[tuple[Role, ...]] = ("ingest",)
-
 # Seconds before a role that has died starts again, doubled each time up to the longest; a role that has run
 # for so long begins anew with the first.
 FIRST_PAUSE: Final = 1.0
@@ -62,21 +59,6 @@ class Supervision:
     command: Callable[[Role], Sequence[str]]
     environment: Mapping[str, str]
     ready: Callable[[Role, ReadyFile], None]
-
-
-def roles_to_start(wanted: Sequence[Role]) -> tuple[tuple[Role, ...], tuple[Role, ...]]:
-    """Of the roles in tallygate.toml those that this version has, and those that it has not.
-
-    Raises:
-        TallygateError: ``serve.nothing``: it has none of them.
-    """
-    present = tuple(role for role in wanted if role in ROLES)
-    if not present:
-        raise TallygateError(
-            "serve.nothing",
-            f"[roles] start names {', '.join(wanted)}, and this version has only {', '.join(ROLES)}: add it",
-        )
-    return present, tuple(role for role in wanted if role not in ROLES)
 
 
 async def supervise(night: NightFolder, roles: Sequence[Role], around: Supervision) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ LAG_SECONDS: Final = 0.5
 LAG_WINDOW: Final = 60
 # Seconds between two looks at the disk: at 1,000 statements a second some MB are written meanwhile.
 DISK_SECONDS: Final = 1.0
+# Open files beside the connections: ledger, its WAL, sockets of followers and operations, libraries.
+OTHER_FILES: Final = 128
 # Bytes of a kept counter: a few numbers.
 _MAX_KEPT: Final = 4_096
 
@@ -42,6 +45,29 @@ async def sign_of_life(notifier: Notifier, seconds: float) -> None:
     while True:
         notifier.alive()
         await trio.sleep(seconds)
+
+
+def raise_files_limit(connections: int, log: Log, *, key: str = "connections", each: int = 1) -> None:
+    """Takes all the open files that the system allows, and says where they are fewer than may be needed.
+
+    Args:
+        connections: the cap.
+        log: is told.
+        key: where the cap stands, below ``[limits]``.
+        each: files of one connection, its own with them.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = each * connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        log(
+            "limits.files",
+            open_files=hard,
+            needed=needed,
+            words=f"raise the limit of open files (LimitNOFILE= or ulimit -Hn) to {needed}, or lower "
+            f"limits.{key} in tallygate.toml: until then some may be turned away",
+        )
 
 
 class DiskSpace:

@@ -61,7 +61,8 @@ def serve(root: Path, gateways: Gateways, start: str) -> Served:
     options = ("--election", EXAMPLES / "hill-country", "--rehearsal", "--start", start)
     assert run("init", night, *options).code == 0
     config = night / "tallygate.toml"
-    config.write_text(re.sub(r":(8443|9640)\b", ":0", config.read_text()))
+    text = re.sub(r":(8443|9640)\b", ":0", config.read_text())
+    config.write_text(re.sub(r"(?m)^start = .*", 'start = ["ingest"]', text))
     _, _, ready = gateways.serve(night)
     assert ready.log_key is not None
     return Served(night, ready.box[0], ready.log_key)

@@ -55,14 +55,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == f"Next:        tallygate serve {night}"
     config = night / "tallygate.toml"
-    config.write_text(re.sub(r":(8443|9640)\b", ":0", config.read_text()))
+    config.write_text(re.sub(r":(8443|8080|964[0-3])\b", ":0", config.read_text()))
     return night
 
 
 @pytest.fixture
-def night(made: Path, tmp_path: Path) -> Path:
+def whole_night(made: Path, tmp_path: Path) -> Path:
+    """With all its roles."""
     (tmp_path / "examples").symlink_to(EXAMPLES)
     return Path(shutil.copytree(made, tmp_path / "night"))
+
+
+@pytest.fixture
+def night(whole_night: Path) -> Path:
+    """Only with the role that most tests here are about."""
+    config = whole_night / "tallygate.toml"
+    config.write_text(re.sub(r"(?m)^start = .*", 'start = ["ingest"]', config.read_text()))
+    return whole_night
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -136,9 +145,7 @@ class Gateways:
     def serve(self, night: Path) -> tuple[Running, list[str], ReadyFile]:
         """Serves until ready; the board up to there."""
         running = self.start(tallygate("serve", night))
-        board = running.lines_until(r"^ready |^  curl ")
-        if not board[-1].startswith("  curl"):
-            board += running.lines_until("^  curl ")
+        board = running.lines_until("^  curl ")
         return running, board, the_ready(night)
 
     def ingest(self, night: Path, environment: Mapping[str, str] | None = None) -> tuple[Running, ReadyFile]:
@@ -194,7 +201,7 @@ class Box:
 
     def __init__(self, board: Sequence[str], folder: Path) -> None:
         self._folder = folder
-        self._init, self._sign, self.curl = (line.strip() for line in board[-3:])
+        self._init, self._sign, self.send_line, self.curl = (line.strip() for line in board[-4:])
 
     def sign(self) -> Path:
         for line in (self._init, self._sign):
@@ -221,18 +228,22 @@ def health(ready: ReadyFile, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_the_way_of_a_new_user(night: Path, gateways: Gateways, tmp_path: Path) -> None:
+def test_the_way_of_a_new_user(whole_night: Path, gateways: Gateways, tmp_path: Path) -> None:
     require_program("curl")
+    night = whole_night
     running, board, ready = gateways.serve(night)
     address = ready.box[0]
     assert board[0] == f"night        {night}"
     assert board[1] == "election     hill-country-2031-rehearsal (rehearsal)"
-    assert board[2] == "roles        ingest; not in this version yet: publish, web, monitor"
+    assert board[2].startswith("clock        2031-10-05T13:45:0")
+    assert f"ingest       ready, process {ready.pid}; 3 entries" in board
     assert f"box port     https://{address} (mutual TLS)" in board
-    assert f"operations   http://{ready.operations[0]}/metrics, /livez, /readyz, /startupz" in board
     assert f"log key      {ready.log_key}" in board
-    assert "entries      3" in board
-    assert f"ready        ingest, process {ready.pid}; Ctrl-C ends it" in board
+    for role in ("publish", "web", "monitor"):
+        assert sum(line.startswith(f"{role:<13}ready, process ") for line in board) == 1
+    [results] = [line.split("http://")[1] for line in board if line.startswith("results ")]
+    assert "running      ingest, publish, web, monitor; Ctrl-C ends the night's service" in board
+    assert f"look         tallygate status {night} --watch" in board
 
     box = Box(board, tmp_path)
     statement = box.sign()
@@ -260,17 +271,58 @@ def test_the_way_of_a_new_user(night: Path, gateways: Gateways, tmp_path: Path) 
         assert health(ready, path) == (200, answer)
     assert 'tallygate_statements_total{outcome="accepted"} 1.0\n' in health(ready, "/metrics")[1]
 
+    # The same with the box's own program, which finds its statement delivered already.
+    sent = shell(box.send_line, tmp_path)
+    assert sent.code == 0, sent.err
+
+    # What the world reads follows within seconds, and the second implementation agrees.
+    def is_published() -> bool:
+        latest = fetch(f"{results}latest.json")
+        return latest is not None and json.loads(latest)["log"]["size"] == 4
+
+    until(is_published)
+    page = fetch(results) or b""
+    assert b"<strong>REHEARSAL</strong>" in page
+    assert b"0 of 41 stations counted" in page
+    monitor = read_ready(NightFolder(night).ready("monitor"))
+    assert monitor is not None
+    until(lambda: "\ntallygate_replay_matches 1.0\n" in health(monitor, "/metrics")[1])
+    seen = json.loads(run("status", night, "--json").out)
+    assert {role["role"]: role["state"] for role in seen["status"]["roles"]} == dict.fromkeys(
+        ("ingest", "publish", "web", "monitor"), "ready"
+    )
+    assert seen["status"]["statements"]["accepted"] == 1
+    assert seen["status"]["progress"]["opened"] == 1
+    assert seen["status"]["publication"]["replay_matches"] is True
+    assert {expiry["name"] for expiry in seen["status"]["expiries"]} == {"server", "ca", "crl"}
+    assert seen["alarms"] == []
+
     proved = run("verify", night)
     assert (proved.code, "4 entries read over the socket of the running night" in proved.out) == (0, True)
     assert running.end(signal.SIGINT) == 0
-    assert not NightFolder(night).ready("ingest").exists()
-    assert [line["event"] for line in running_log(tmp_path)] == [
-        "supervise.started", "role.starting", "ledger.proved", "role.ready", "role.stopping", "role.stopped",
+    assert list((night / "run").glob("*.json")) == []
+    lines = running_log(tmp_path)
+    assert [line["event"] for line in lines if line["role"] == "ingest"] == [
+        "role.starting", "ledger.proved", "role.ready", "role.stopping", "role.stopped",
     ]  # fmt: skip
+    for role in ("publish", "web", "monitor"):
+        assert [line["event"] for line in lines if line["role"] == role][-1] == "role.stopped"
+    assert {line["level"] for line in lines} == {"info"}
     proved = run("verify", night, "--json")
     found = json.loads(proved.out)
     assert (proved.code, found["good"], found["source"], found["entries"]) == (0, True, "stopped", 4)
     assert (found["packets"], found["devices"], found["decisions"]) == (1, 1, 3)
+
+
+def fetch(place: str) -> bytes | None:
+    """What a reader gets; None: it is not there yet."""
+    try:
+        with urllib.request.urlopen(f"http://{place}") as answer:
+            content: bytes = answer.read()
+            return content
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
 
 
 def running_log(folder: Path) -> list[Line]:
@@ -305,9 +357,9 @@ def test_kill_9_of_role_or_supervisor_loses_nothing(night: Path, gateways: Gatew
     box.sign()
     box.send()
     os.kill(ready.pid, signal.SIGKILL)
-    [line] = running.lines_until("^ready ")[-1:]
+    [line] = running.lines_until("^ingest ")[-1:]
     again = the_ready(night)
-    assert line == f"ready        ingest again, process {again.pid}, 4 entries"
+    assert line == f"ingest       ready again, process {again.pid}; 4 entries"
     box.curl = box.curl.replace(ready.box[0], again.box[0])
     assert box.send()[1]["Tallygate-Index"] == "3"
 
@@ -316,7 +368,7 @@ def test_kill_9_of_role_or_supervisor_loses_nothing(night: Path, gateways: Gatew
     # Its role ends with it: whoever comes next may have to wait for that, and is told so.
     while (next_one := gateways.start(tallygate("serve", night))).process.stdout:
         try:
-            next_one.lines_until("^ready ")
+            next_one.lines_until("^ingest ")
             break
         except AssertionError:
             assert "[role.running]" in next_one.said()
@@ -426,13 +478,6 @@ def test_a_folder_that_is_no_night(tmp_path: Path) -> None:
         assert (ended.code, "[night.missing]" in ended.err) == (1, True)
 
 
-def test_a_night_of_roles_that_are_not_there_yet(night: Path) -> None:
-    config = night / "tallygate.toml"
-    config.write_text(re.sub(r"start = .*", 'start = ["web"]', config.read_text()))
-    ended = run("serve", night)
-    assert (ended.code, "[serve.nothing]" in ended.err) == (1, True)
-
-
 # --- The role alone ---
 
 
@@ -535,11 +580,12 @@ def test_every_field_of_the_ready_file_stands_in_the_docs() -> None:
     assert [field for field in ReadyFile.__struct_fields__ if f'"{field}"' not in docs] == []
 
 
-def test_systemd_finds_the_unit_good_and_tight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["ingest", "publish", "web", "monitor"])
+def test_systemd_finds_the_units_good_and_tight(role: str, tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze")
-    unit = tmp_path / "tallygate-ingest@night.service"
-    source = (ROOT / "packaging" / "systemd" / "tallygate-ingest@.service").read_text()
-    unit.write_text(source.replace("/opt/tallygate/bin/tallygate", "/bin/true"))
+    unit = tmp_path / f"tallygate-{role}@night.service"
+    source = (ROOT / "packaging" / "systemd" / f"tallygate-{role}@.service").read_text()
+    unit.write_text(re.sub(r"/opt/tallygate/bin/tallygate\S*", "/bin/true", source))
     checked = subprocess.run([analyze, "verify", unit], capture_output=True, text=True)
     said = [line for line in checked.stderr.splitlines() if unit.name in line]
     assert (checked.returncode, said) == (0, [])

@@ -19,7 +19,7 @@ from gateway.base.logs import Log
 from gateway.run import supervise as module
 from gateway.run.folder import NightFolder, ReadyFile
 from gateway.run.notify import Notifier
-from gateway.run.supervise import Supervision, roles_to_start, supervise
+from gateway.run.supervise import Supervision, supervise
 
 NOW = 1_800_000_000_000
 SECONDS = 30
@@ -333,11 +333,3 @@ def test_a_rehearsals_time_is_started_once_and_before_any_role(tmp_path: Path) -
     started = served.night.clock.stat().st_mtime_ns
     served.run(test)
     assert served.night.clock.stat().st_mtime_ns == started
-
-
-def test_what_this_version_has_of_the_roles() -> None:
-    everything: tuple[Role, ...] = ("ingest", "publish", "web", "monitor")
-    assert roles_to_start(everything) == (("ingest",), ("publish", "web", "monitor"))
-    assert roles_to_start(("ingest",)) == (("ingest",), ())
-    with pytest.raises(TallygateError, match=r"serve\.nothing"):
-        roles_to_start(("web",))
