@@ -7,6 +7,8 @@ from typing import NoReturn
 import click
 
 from clients import files, terminal
+from clients.observer.verify_command import verify_command
+from clients.observer.watch_command import watch_command
 from clients.terminal import FAILED, WRONG_USAGE, say, say_json
 from clients.wire import receipt, statement
 from clients.wire.errors import WireError
@@ -20,6 +22,7 @@ _MAX_VKEY_BYTES = MAX_ORIGIN_BYTES + 100
 _MAX_FILE_BYTES = 1024 * 1024
 
 _EXAMPLE = "tallygate-observe receipt 000002.receipt --statement 000002.cose --log-key log.vkey"
+_EXAMPLES = (_EXAMPLE, "tallygate-observe verify night/feed", "tallygate-observe watch night/feed")
 
 _AGAIN = "get the receipt again as a file: mail programs and editors change line ends"
 _ANOTHER_KEY = (
@@ -54,13 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 @click.group(
     context_settings=terminal.HELP_OPTIONS,
-    epilog=terminal.example(_EXAMPLE),
+    epilog=terminal.example(*_EXAMPLES),
 )
 def tallygate_observe() -> None:
     """Check what an election's gateway says; nothing is believed.
 
     Exit codes: 0 proved, 1 not proved, 2 could not check.
     """
+
+
+tallygate_observe.add_command(verify_command)
+tallygate_observe.add_command(watch_command)
 
 
 @tallygate_observe.command("receipt", epilog=terminal.example(_EXAMPLE))
@@ -147,3 +154,7 @@ def _tell_proof(index: int, checkpoint: Checkpoint, shown: Statement) -> None:
     say("log size", f"{checkpoint.size:,} entries")
     say("root", base64_text(checkpoint.root))
     say("not checked", "who signed the statement; that everybody is shown this same log")
+
+
+if __name__ == "__main__":
+    main()

@@ -293,7 +293,7 @@ class Authority:
                     undone.add(target)
 
     def _change_speakers(self, index: int, action: Content) -> None:
-        named = _named_roster(action)
+        named = named_roster(action)
         if named is None:
             return
         roster = self._rosters.get(named)
@@ -343,7 +343,7 @@ class Authority:
     @property
     def assignments(self) -> Roster:
         """Who stands where, as far as no decision 3 says otherwise: the newest roster in effect."""
-        named = (_named_roster(taken.action) for taken in self._in_effect)
+        named = (named_roster(taken.action) for taken in self._in_effect)
         newest = next((self._rosters.get(sha256) for sha256 in named if sha256 is not None), None)
         return self._first if newest is None else newest
 
@@ -427,10 +427,17 @@ class Authority:
         return definition == self._definition.sha256 or (Action.DEFINITION, definition) in self._actions()
 
     @property
+    def pause(self) -> int | None:
+        """Number of the decision 6 by which publication is paused; None: it is not."""
+        for taken in self._in_effect:
+            if taken.action[0] in (Action.PAUSE, Action.RESUME):
+                return taken.number if taken.action[0] == Action.PAUSE else None
+        return None
+
+    @property
     def is_paused(self) -> bool:
         """Whether the commission has paused publication."""
-        rulings = (action[0] for action in self._actions() if action[0] in (Action.PAUSE, Action.RESUME))
-        return next(rulings, Action.RESUME) == Action.PAUSE
+        return self.pause is not None
 
     def status(self, source: int) -> int | None:
         """The status word of a source, 0 … 5 in the order of docs/tally.md, if one is set."""
@@ -460,7 +467,8 @@ class Authority:
         return (taken.action for taken in self._in_effect)
 
 
-def _named_roster(action: Content) -> bytes | None:
+def named_roster(action: Content) -> bytes | None:
+    """SHA-256 of the roster.json that an action names: 1 and 9 do."""
     match action:
         case (Action.OPEN, _, _, _, bytes(sha256), _) | (Action.ROSTER, bytes(sha256)):
             return sha256

@@ -11,10 +11,10 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import h11
 import trio
@@ -69,6 +69,9 @@ _NO_WAY: Final[Mapping[int, str]] = {
     errno.EHOSTUNREACH: "the network does not reach this address: look at cable and modem",
     errno.ETIMEDOUT: "nobody answers at this address: look at the network",
 }
+
+
+Reach: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 
 
 def tls_context(ca: str, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -133,7 +136,7 @@ class Connection:
     In TLS 1.3 that says nothing about the own certificate: a refusal comes with the first answer.
     """
 
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream], host: str, deadline: float) -> None:
+    def __init__(self, stream: trio.SSLStream[trio.abc.Stream], host: str, deadline: float) -> None:
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._host = host
@@ -229,11 +232,28 @@ class Connection:
                 return Answer(head.status_code, headers, bytes(body))
 
 
+async def reach(address: Address) -> trio.abc.Stream:
+    """Connect, and nothing more.
+
+    Raises:
+        OSError: nobody is reached; its cause has the reasons, one for each address of the name.
+    """
+    # Trio sets TCP_NODELAY on its streams: a statement must not wait for an acknowledgement.
+    return await trio.open_tcp_stream(address.host, address.port)
+
+
 @contextlib.asynccontextmanager
-async def connected(address: Address, context: ssl.SSLContext) -> AsyncIterator[Connection]:
+async def connected(
+    address: Address, context: ssl.SSLContext, reach: Reach = reach
+) -> AsyncIterator[Connection]:
     """Connect and do the handshake; the block's end ends the connection.
 
     The deadline of `ATTEMPT_SECONDS` holds for the first request too.
+
+    Args:
+        address: where to.
+        context: whom to trust and what to show.
+        reach: makes the way that TLS goes over; raises OSError where there is none.
 
     Raises:
         WireError: `line.*`.
@@ -241,8 +261,7 @@ async def connected(address: Address, context: ssl.SSLContext) -> AsyncIterator[
     deadline = trio.current_time() + ATTEMPT_SECONDS
     with _until(deadline):
         try:
-            # Trio sets TCP_NODELAY on its streams: a statement must not wait for an acknowledgement.
-            tcp = await trio.open_tcp_stream(address.host, address.port)
+            tcp = await reach(address)
         except OSError as error:
             raise _unreachable(error) from error
     stream = trio.SSLStream(tcp, context, server_hostname=address.host)

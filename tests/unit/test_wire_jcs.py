@@ -169,3 +169,14 @@ def test_only_canonical_bytes_are_read(data: st.DataObject) -> None:
 def test_random_bytes_leave_only_by_the_error_tree(data: bytes) -> None:
     error = refusal(data)
     assert error is None or error.code == "json.malformed"
+
+
+own_values = st.recursive(
+    st.none() | st.integers(0, MAX_NUMBER) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii")), inner),
+)
+
+
+@given(own_values)
+def test_our_own_values_are_written_alike(value: JsonValue) -> None:
+    assert jcs.write_own(value) == jcs.write(value)

@@ -2,17 +2,19 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from clients.observer.tally.counts import SOURCES, STATES, Outcome, Source, State
 from clients.observer.tally.rules import Ballot
 from clients.observer.tally.station import View
+from clients.observer.tally.turnout import Turnout
 from clients.wire import jcs
 from clients.wire.definition import Definition, Station
 from clients.wire.jcs import JsonValue
 
 FORMAT: Final = "tallygate-area/1"
+_NO_ROWS: Final = b'"rows":[]'
 
 
 class Sum:
@@ -116,6 +118,16 @@ class AreaSums:
         self.flags: Counter[str] = Counter()
         self.worst: Counter[str] = Counter()
 
+    @property
+    def turnout(self) -> JsonValue:
+        """As it stands in the area's object."""
+        return {
+            "registered": self.registered.pair,
+            "identified": self.identified.total,
+            "stations": self.identified.stations,
+            "hours": [[hour, *own.pair] for hour, own in sorted(self.hours.items()) if own.stations],
+        }
+
     def add(self, station: Station, view: View, worst: str, sign: int) -> None:
         """Add a station (sign 1), or take it out again as it was added (sign −1).
 
@@ -150,6 +162,80 @@ class AreaSums:
                 outcome = heard.get((contest, source))
                 own.add(outcome or Outcome(contest, source, "silent"), registered, sign)
 
+    def change(self, change: "Change") -> None:
+        """Put an expected station's new state in the place of the one before."""
+        self.opened += change.opened
+        if change.worst is not None:
+            before, after = change.worst
+            self.worst[before] -= 1
+            self.worst[after] += 1
+        self.identified.total += change.identified[0]
+        self.identified.stations += change.identified[1]
+        for hour, total, stations in change.hours:
+            own_hour = self.hours[hour]
+            own_hour.total += total
+            own_hour.stations += stations
+        for code, sign in change.codes:
+            self.flags[code] += sign
+        for was, is_ in change.outcomes:
+            own = self.contests[was.contest].sources[was.source]
+            own.add(was, change.registered, -1)
+            own.add(is_, change.registered, 1)
+
+
+class Change(NamedTuple):
+    """What is different between two states of an expected station, so that only that is summed anew.
+
+    Attributes:
+        registered: the definition's, or None.
+        opened: 1, 0 or −1.
+        identified: what is added to the sum, and to the number of stations that have one.
+        hours: the same of each hour at which it is different.
+        codes: with 1 or −1.
+        outcomes: before and after of each contest and source.
+        worst: before and after.
+    """
+
+    registered: int | None
+    opened: int
+    identified: tuple[int, int]
+    hours: tuple[tuple[int, int, int], ...]
+    codes: tuple[tuple[str, int], ...]
+    outcomes: tuple[tuple[Outcome, Outcome], ...]
+    worst: tuple[str, str] | None
+
+    @classmethod
+    def between(cls, station: Station, before: View, after: View, headline: Source) -> "Change":
+        """The change from one state to the next."""
+        outcomes: tuple[tuple[Outcome, Outcome], ...] = ()
+        worst = None
+        if before.outcomes != after.outcomes:
+            heard = {(outcome.contest, outcome.source): outcome for outcome in before.outcomes}
+            hears = {(outcome.contest, outcome.source): outcome for outcome in after.outcomes}
+            outcomes = tuple(
+                (
+                    heard.get(key) or Outcome(*key, "silent"),
+                    hears.get(key) or Outcome(*key, "silent"),
+                )
+                for key in heard | hears
+                if heard.get(key) != hears.get(key)
+            )
+            was, is_ = worst_state(station, before, headline), worst_state(station, after, headline)
+            worst = None if was == is_ else (was, is_)
+        codes: tuple[tuple[str, int], ...] = ()
+        if before.codes != after.codes:
+            lost, won = set(before.codes), set(after.codes)
+            codes = (*((code, -1) for code in lost - won), *((code, 1) for code in won - lost))
+        return cls(
+            registered=station.registered,
+            opened=after.opened - before.opened,
+            identified=_added(before.turnout.identified, after.turnout.identified),
+            hours=tuple(_hours_between(before.turnout, after.turnout)),
+            codes=codes,
+            outcomes=outcomes,
+            worst=worst,
+        )
+
 
 class Areas:
     """The areas of a definition; objects are made on demand, and kept until a station below changes."""
@@ -163,6 +249,7 @@ class Areas:
         self._stations: defaultdict[int, list[int]] = defaultdict(list)
         self._sums = {area: AreaSums() for area in definition.areas}
         self._objects: dict[int, bytes] = {}
+        self._hashes: dict[int, bytes] = {}
         self.root = next(area.area for area in definition.areas.values() if area.parent is None)
         for area in sorted(definition.areas):
             parent = definition.areas[area].parent
@@ -181,33 +268,58 @@ class Areas:
         """The present numbers of an area."""
         return self._sums[area]
 
+    def children(self, area: int) -> Sequence[int]:
+        """The areas that stand in an area, ascending."""
+        return self._children.get(area, ())
+
     def change(self, number: int, before: View, after: View) -> None:
         """Put a station's new state in the place of the one before; objects that tell of it are forgotten."""
         station = self._definition.stations[number]
         for area in self._path(station.area):
             self._objects.pop(area, None)
-        self._add(station, before, -1)
-        self._add(station, after, 1)
+            self._hashes.pop(area, None)
+        if before.cancelled or after.cancelled:
+            self._add(station, before, -1)
+            self._add(station, after, 1)
+            return
+        change = Change.between(station, before, after, self._headline)
+        for area in self._path(station.area):
+            self._sums[area].change(change)
 
-    def object(self, area: int, row: Callable[[int], JsonValue]) -> bytes:
+    def object(self, area: int, row: Callable[[int], bytes]) -> bytes:
         """An area's object.
 
         Args:
             area: number.
-            row: gives a station's row.
+            row: gives the canonical bytes of a station's row.
         """
         data = self._objects.get(area)
         if data is None:
             # A tree has at most 33 levels (the definition), so this goes no deeper.
             children: list[JsonValue] = [
-                [child, hashlib.sha256(self.object(child, row)).hexdigest()] for child in self._children[area]
+                [child, self.sha256(child, row).hex()] for child in self._children[area]
             ]
-            rows = [row(station) for station in self._stations[area]]
-            data = jcs.write(self._object(area, children, rows))
+            rows = b",".join(row(station) for station in self._stations[area])
+            # Rows are most of an object and few of them change: they are put in as they were written. No
+            # string of an object has a quotation mark, so the empty list is found where it stands.
+            data = jcs.write_own(self._object(area, children)).replace(_NO_ROWS, b'"rows":[%b]' % rows)
             self._objects[area] = data
+            self._hashes[area] = hashlib.sha256(data).digest()
         return data
 
-    def _object(self, area: int, children: list[JsonValue], rows: list[JsonValue]) -> JsonValue:
+    def sha256(self, area: int, row: Callable[[int], bytes]) -> bytes:
+        """The hash of an area's object; arguments as `object`."""
+        if area not in self._hashes:
+            self.object(area, row)
+        return self._hashes[area]
+
+    def release(self) -> dict[int, bytes]:
+        """The objects that are kept, which are made again if anybody asks; their hashes stay."""
+        kept, self._objects = self._objects, {}
+        return kept
+
+    def _object(self, area: int, children: list[JsonValue]) -> JsonValue:
+        """The object, but for its rows."""
         sums = self._sums[area]
         return {
             "format": FORMAT,
@@ -216,12 +328,7 @@ class Areas:
             "stations": sums.stations,
             "opened": sums.opened,
             "cancelled": sums.cancelled,
-            "turnout": {
-                "registered": sums.registered.pair,
-                "identified": sums.identified.total,
-                "stations": sums.identified.stations,
-                "hours": [[hour, *own.pair] for hour, own in sorted(sums.hours.items()) if own.stations],
-            },
+            "turnout": sums.turnout,
             "contests": [
                 {
                     "contest": contest,
@@ -233,7 +340,7 @@ class Areas:
             ],
             "flags": [[code, number] for code, number in sorted(sums.flags.items()) if number],
             "areas": children,
-            "rows": rows,
+            "rows": [],
         }
 
     def _add(self, station: Station, view: View, sign: int) -> None:
@@ -246,6 +353,21 @@ class Areas:
         while area is not None:
             yield area
             area = self._definition.areas[area].parent
+
+
+def _added(before: int | None, after: int | None) -> tuple[int, int]:
+    """What a station adds to a sum, and to its number of addends."""
+    return (after or 0) - (before or 0), (after is not None) - (before is not None)
+
+
+def _hours_between(before: Turnout, after: Turnout) -> Iterator[tuple[int, int, int]]:
+    if before.hours == after.hours:
+        return
+    had, has = dict(before.hours), dict(after.hours)
+    for hour in had | has:
+        total, stations = _added(had.get(hour), has.get(hour))
+        if total or stations:
+            yield hour, total, stations
 
 
 def worst_state(station: Station, view: View, headline: Source) -> State:

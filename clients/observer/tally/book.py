@@ -16,8 +16,6 @@ class Book:
         self._by_place: dict[tuple[int, int], list[Packet]] = {}
         self._by_station: defaultdict[int, list[Packet]] = defaultdict(list)
         self._stations: defaultdict[int, set[int]] = defaultdict(set)
-        # A payload is kept as what stands in the statement: its bytes are compared, not their hash.
-        self._payloads: dict[tuple[int, int], list[bytes]] = {}
 
     def add(self, index: int, statement: Statement) -> set[int]:
         """Take the entry with this index, a packet.
@@ -25,16 +23,13 @@ class Book:
         Returns:
             The stations, known or not, that packets name whose codes or place this entry can change.
         """
-        place = (statement.device, statement.sequence)
-        payloads = self._payloads.setdefault(place, [])
-        same = self._by_place.setdefault(place, [])
-        if statement.payload in payloads:
-            packet = same[payloads.index(statement.payload)]
-            packet.names.add(statement.id)
+        same = self._by_place.setdefault((statement.device, statement.sequence), [])
+        known = next((packet for packet in same if packet.payload == statement.payload), None)
+        if known is not None:
+            packet = known
             touched = {packet.station}
         else:
             packet = Packet.of(index, statement)
-            payloads.append(statement.payload)
             same.append(packet)
             self._by_station[packet.station].append(packet)
             self._stations[packet.device].add(packet.station)
@@ -58,8 +53,8 @@ class Book:
     def chain_codes(self, packet: Packet) -> Iterator[str]:
         """S205 and S208, which look at the device's packets whatever they name."""
         if packet.sequence > 1:
-            before = self._by_place.get((packet.device, packet.sequence - 1), ())
-            if not any(packet.previous in other.names for other in before):
+            before = self._by_name.get(packet.previous)
+            if before is None or (before.device, before.sequence) != (packet.device, packet.sequence - 1):
                 yield "S205"
         if len(self._by_place[packet.device, packet.sequence]) > 1:
             yield "S208"

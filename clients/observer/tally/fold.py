@@ -4,11 +4,10 @@ A fold: an entry looks at the stations that it touches and at nothing else, so i
 number of stations; only decisions that speak about all stations look at all.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from clients.observer.tally import shares
-from clients.observer.tally.areas import Areas
+from clients.observer.tally.areas import Areas, AreaSums
 from clients.observer.tally.book import Book
 from clients.observer.tally.counts import MACHINE
 from clients.observer.tally.packet import PROTOCOL, RESULT
@@ -60,9 +59,13 @@ class Tally:
         self._areas = Areas(definition, self._stations.ballots)
         self._views: dict[int, View] = {}
         self._versions: dict[int, int] = {}
+        self._rows: dict[int, bytes] = {}
 
-    def apply(self, statement: Statement) -> None:
+    def apply(self, statement: Statement) -> Sequence[int]:
         """Take the log's next entry; whoever reads the log has checked its signer and signature.
+
+        Returns:
+            The stations that it has changed.
 
         Raises:
             WireError: `roster.missing` where it takes a decision that names a roster which was not given. The
@@ -76,13 +79,17 @@ class Tally:
             changed = self.authority.apply(index, statement, self).changed
             self._judge_rosters()
             touched = self._touched(changed)
+        different: list[int] = []
         for number in touched:
             last, view = self._views.get(number, SILENT), self._stations.view(number)
             if view != last:
                 self._views[number] = view
                 self._versions[number] = index
+                self._rows.pop(number, None)
                 self._areas.change(number, last, view)
+                different.append(number)
         self.size += 1
+        return different
 
     def choosable(self, choice: Choice) -> bytes | None:
         """What the authority asks before it judges a decision 5: the definition that the packet names.
@@ -106,7 +113,7 @@ class Tally:
         version = self._versions.get(number)
         if version is None:
             return None
-        return jcs.write(station_object(self._definition.sha256, number, version, self._views[number]))
+        return jcs.write_own(station_object(self._definition.sha256, number, version, self._views[number]))
 
     @property
     def root(self) -> int:
@@ -117,9 +124,35 @@ class Tally:
         """An area's object."""
         return self._areas.object(number, self._row)
 
+    def area_sha256(self, number: int) -> bytes:
+        """The hash of an area's object."""
+        return self._areas.sha256(number, self._row)
+
     def root_sha256(self) -> bytes:
         """The hash of the root's object: of all figures."""
-        return hashlib.sha256(self.area(self.root)).digest()
+        return self.area_sha256(self.root)
+
+    def release_areas(self) -> dict[int, bytes]:
+        """The objects of areas made since the last call, by number; they are no longer kept here."""
+        return self._areas.release()
+
+    @property
+    def areas(self) -> Iterable[int]:
+        """Numbers of all areas."""
+        return self._definition.areas
+
+    @property
+    def changed_stations(self) -> Iterable[int]:
+        """Numbers of the stations that have an object."""
+        return self._versions
+
+    def children(self, area: int) -> Sequence[int]:
+        """The areas that stand in an area, ascending."""
+        return self._areas.children(area)
+
+    def sums(self, area: int) -> AreaSums:
+        """The present numbers of an area."""
+        return self._areas.sums(area)
 
     def progress(self, area: int) -> JsonValue:
         """How far an area is."""
@@ -129,8 +162,12 @@ class Tally:
         """Shares of the whole, by contest and source."""
         return shares.results(self._definition, self._stations.ballots, self._areas.sums(self.root))
 
-    def _row(self, number: int) -> JsonValue:
-        return row(number, self._versions.get(number), self._views.get(number, SILENT))
+    def _row(self, number: int) -> bytes:
+        data = self._rows.get(number)
+        if data is None:
+            own = row(number, self._versions.get(number), self._views.get(number, SILENT))
+            data = self._rows[number] = jcs.write_own(own)
+        return data
 
     def _touched(self, changed: Iterable[int]) -> set[int]:
         """The stations that these decisions touch as they come into effect or go out of it."""

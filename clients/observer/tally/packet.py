@@ -1,7 +1,7 @@
 """Packets as the tally reads them: what a payload says, by name (docs/tally.md, "Packets")."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, cast
 
 from clients.wire.definition import STANDARD_FIGURES
@@ -52,7 +52,7 @@ class Packet:
     Attributes:
         index: of the first entry with this payload.
         id: that entry's statement id.
-        names: the statement ids of all its entries.
+        payload: its bytes, which are compared, not their hash.
         definition: SHA-256 that it names.
         device: number.
         station: number, known or not.
@@ -79,7 +79,7 @@ class Packet:
     previous: bytes
     signed_at: int
     report: int
-    names: set[bytes] = field(default_factory=set)
+    payload: bytes
     voters: tuple[Figure, ...] = ()
     counts: tuple[Count, ...] = ()
     attachments: tuple[Attachment, ...] = ()
@@ -107,7 +107,7 @@ class Packet:
             previous=statement.previous,
             signed_at=statement.signed_at,
             report=cast(int, statement.report[0]),
-            names={statement.id},
+            payload=statement.payload,
         )
         packet._read_report(cast(tuple[object, ...], statement.report))
         return packet

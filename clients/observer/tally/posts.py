@@ -73,6 +73,7 @@ class Posts:
         self._definition = definition
         self._authority = authority
         self._orders: dict[int, Orders] = {}
+        self._kinds: dict[int, str] = {}
         self._revoked: dict[int, Revocation | None] = {}
         self._listed_in: Roster | None = None
         self._listed: Mapping[int, list[int]] = {}
@@ -102,7 +103,10 @@ class Posts:
 
     def kind(self, device: int) -> str:
         """Box, terminal or desk: the same in every roster that has the device."""
-        return self._authority.speakers.devices[device].kind
+        kind = self._kinds.get(device)
+        if kind is None:
+            kind = self._kinds[device] = self._authority.speakers.devices[device].kind
+        return kind
 
     def stray_codes(self, packet: Packet, orders: Orders) -> Iterator[str]:
         """Why a packet does not belong to the station that it names; nothing if it does."""

@@ -18,7 +18,7 @@ from clients.observer.tally.packet import (
 )
 from clients.observer.tally.packet import PROTOCOL as PROTOCOL_REPORT
 from clients.observer.tally.posts import Orders, Posts
-from clients.observer.tally.rules import Ballot, Judgement, Rules, given_out
+from clients.observer.tally.rules import Ballot, Rules, given_out
 from clients.observer.tally.turnout import Turnout, hours, turnout
 from clients.wire.authority import Authority
 from clients.wire.definition import Definition, Station
@@ -68,7 +68,7 @@ class Stations:
         self.posts: Final = Posts(definition, authority)
         self._hours = hours(definition)
         self._rules = Rules(definition)
-        self._judgements: dict[Packet, Judgement] = {}
+        self._judged: dict[Packet, Judged] = {}
 
     @property
     def ballots(self) -> Mapping[int, Ballot]:
@@ -77,11 +77,11 @@ class Stations:
 
     def judged(self, packet: Packet) -> Judged:
         """What the definition alone says of a packet that names a known station."""
-        judgement = self._judgements.get(packet)
-        if judgement is None:
+        judged = self._judged.get(packet)
+        if judged is None:
             judgement = self._rules.judge(packet, self._definition.stations[packet.station])
-            self._judgements[packet] = judgement
-        return Judged(packet, judgement)
+            judged = self._judged[packet] = Judged(packet, judgement)
+        return judged
 
     def revoked_here(self, device: int) -> Iterator[int]:
         """The stations that a revocation of this device can touch: its own, and those its packets name."""
@@ -171,6 +171,9 @@ class Stations:
                 results[judged.packet.device].append(judged)
             elif judged.packet.report == PROTOCOL_REPORT:
                 protocols.append(judged)
+        if not results and not protocols and not orders.rulings:
+            # As all stations are for most of the day.
+            return [], False
         named = {
             judged.packet.corrects: corrected
             for judged in protocols
