@@ -20,7 +20,7 @@ from rich.text import Text
 
 from clients.wire.errors import WireError
 
-Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 # What the programs' commands have in common.
 PATH = click.Path(path_type=Path)

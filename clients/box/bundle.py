@@ -4,6 +4,7 @@ Real devices make their own keys (clients.box.enrol). A rehearsal's were made fo
 devices need no technician.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -29,8 +30,17 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HEX_32 = msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")
 
 
-class _Line(msgspec.Struct, frozen=True):
-    """A line of `bundle.ndjson`, as far as a device needs it."""
+class Line(msgspec.Struct, frozen=True):
+    """A line of `bundle.ndjson`, as far as a device needs it.
+
+    Attributes:
+        device: its number; None for couriers and members of the commission.
+        role: of its certificate.
+        sign_seed: private key of its statements; None where it signs none.
+        sign_key: the public key that goes with it.
+        tls_key: private key of its TLS identity, PKCS #8 in PEM.
+        certificate: its certificate in PEM.
+    """
 
     device: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] | None
     role: Literal["box", "terminal", "desk", "courier", "commission"]
@@ -40,7 +50,7 @@ class _Line(msgspec.Struct, frozen=True):
     certificate: str
 
     def __repr__(self) -> str:
-        return f"_Line({self.role} {self.device})"
+        return f"Line({self.role} {self.device})"
 
     def __rich_repr__(self) -> list[tuple[str, int | str | None]]:
         """What rich shows of a line: no secret either."""
@@ -75,20 +85,12 @@ def read(folder: Path, device: int) -> BundledDevice:
         WireError: `bundle.malformed`, `bundle.no_device`, `site.malformed`, `file.unreadable` or
             `file.too_large`.
     """
-    site_path = folder / SITE
-    site_json = files.read(site_path, MAX_SITE_BYTES, SITE)
-    site = Site.parse(site_json, str(site_path))
-    if site.mode != "rehearsal":
-        raise _malformed(site_path, "its mode is not rehearsal")
+    site, site_json = read_site(folder)
     path = folder / BUNDLE
     line = _find(path, device)
     if line.role not in certificate.ROLES:
         raise _malformed(path, f"device {device} has the role {line.role}")
-    if line.sign_seed is None or line.sign_key is None:
-        raise _malformed(path, f"device {device} has no signing key")
-    signing = SigningKey(bytes.fromhex(line.sign_seed))
-    if bytes(signing.verify_key).hex() != line.sign_key:
-        raise _malformed(path, f"sign_seed and sign_key of device {device} do not belong together")
+    signing = signing_key(folder, line)
     tls_key = line.tls_key.encode()
     try:
         judged = certificate.judge(line.certificate.encode(), tls_key, site.election, device, (line.role,))
@@ -104,8 +106,29 @@ def read(folder: Path, device: int) -> BundledDevice:
     )
 
 
-def _find(path: Path, device: int) -> _Line:
-    decoder = msgspec.json.Decoder(_Line)
+def read_site(folder: Path) -> tuple[Site, bytes]:
+    """The `site.json` of a rehearsal, and its bytes.
+
+    Raises:
+        WireError: `bundle.malformed` for a live election's, `site.malformed`, `file.unreadable` or
+            `file.too_large`.
+    """
+    path = folder / SITE
+    data = files.read(path, MAX_SITE_BYTES, SITE)
+    site = Site.parse(data, str(path))
+    if site.mode != "rehearsal":
+        raise _malformed(path, "its mode is not rehearsal")
+    return site, data
+
+
+def read_lines(folder: Path) -> Iterator[Line]:
+    """Every line of a rehearsal's `bundle.ndjson`; its keys and its certificate are not looked into.
+
+    Raises:
+        WireError: `bundle.malformed`, `file.unreadable`.
+    """
+    path = folder / BUNDLE
+    decoder = msgspec.json.Decoder(Line)
     number = 0
     try:
         with files.opened(path, BUNDLE) as stream:
@@ -113,11 +136,31 @@ def _find(path: Path, device: int) -> _Line:
                 number += 1
                 if len(raw) > _MAX_LINE_BYTES:
                     raise _malformed(path, f"a line has at most {_MAX_LINE_BYTES:,} bytes", number)
-                line = decoder.decode(raw)
-                if line.device == device:
-                    return line
+                yield decoder.decode(raw)
     except _UNDECODABLE as error:
         raise _malformed(path, str(error), number) from error
+
+
+def signing_key(folder: Path, line: Line) -> SigningKey:
+    """The key of a device's statements.
+
+    Raises:
+        WireError: `bundle.malformed` if the line has none, or its two halves do not belong together.
+    """
+    path = folder / BUNDLE
+    if line.sign_seed is None or line.sign_key is None:
+        raise _malformed(path, f"device {line.device} has no signing key")
+    signing = SigningKey(bytes.fromhex(line.sign_seed))
+    if bytes(signing.verify_key).hex() != line.sign_key:
+        raise _malformed(path, f"sign_seed and sign_key of device {line.device} do not belong together")
+    return signing
+
+
+def _find(path: Path, device: int) -> Line:
+    number = 0
+    for number, line in enumerate(read_lines(path.parent), 1):  # noqa: B007 - the last number is told below
+        if line.device == device:
+            return line
     raise WireError(
         "bundle.no_device",
         f"the rehearsal has no device {device} among its {number:,} lines; its numbers are in devices.csv",
