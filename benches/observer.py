@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ MEMBER: Final = b"\x01" * 32
 LOG: Final = b"\x02" * 32
 SNAPSHOTS: Final = b"\x03" * 32
 ORIGIN: Final = "bench.invalid/observer"
+SEED: Final = 5
 _CHUNK: Final = 2_048
 
 Report: TypeAlias = tuple["int | bytes | Report", ...]
@@ -126,11 +128,17 @@ def _sign(
 
 
 def night_log(definition: bytes, stations: int) -> list[bytes]:
-    """Openings of all stations, then their turnouts hour by hour, then their results."""
+    """Openings of all stations, then their turnouts hour by hour, then their results, in any order."""
     numbered = [Station(number, number, stations + number) for number in range(1, stations + 1)]
     with _pool() as pool:
         nights = list(pool.map(partial(sign_night, definition), numbered, chunksize=_CHUNK))
-    return [night[place] for place in range(PACKETS_A_STATION) for night in nights]
+    chance = random.Random(SEED)
+    log: list[bytes] = []
+    for place in range(PACKETS_A_STATION):
+        # Boxes of all regions at once: so most areas change from one snapshot to the next.
+        chance.shuffle(nights)
+        log += [night[place] for night in nights]
+    return log
 
 
 def write_feed(root: Path, packets: int) -> Path:

@@ -39,20 +39,24 @@ AT_ONCE: Final = 8_192  # statements that a replay has in memory: two megabytes 
 _LENGTH: Final = struct.Struct("<H")
 
 
-def night(definition: bytes, stations: int) -> list[bytes]:
-    """Openings, then turnouts hour by hour, then results of some stations, each time in another order."""
+def nights(definition: bytes, stations: int) -> tuple[list[bytes], list[bytes]]:
+    """Openings, then turnouts hour by hour, then results of some stations: by station, and in any order.
+
+    The second is what a night is like. It costs more because no two entries share anything in the cache.
+    """
     step = stations // SPEAKING
     numbers = range(step, stations + 1, step)
-    nights = [
+    packets = [
         observer.sign_night(definition, observer.Station(number, number, stations + number))
         for number in numbers
     ]
     order = random.Random(stations)
-    log: list[bytes] = []
+    sorted_, mixed = [], []
     for place in range(observer.PACKETS_A_STATION):
-        order.shuffle(nights)
-        log += [night[place] for night in nights]
-    return log
+        sorted_ += [of_station[place] for of_station in packets]
+        mixed += [of_station[place] for of_station in order.sample(packets, len(packets))]
+    # Whoever reads a log has its entries behind each other in memory.
+    return [bytes(bytearray(one)) for one in sorted_], [bytes(bytearray(one)) for one in mixed]
 
 
 def fold(definition: _core.Definition, roster: _core.Roster, log: list[bytes], at_once: int) -> float:
@@ -83,18 +87,18 @@ def fold_figures() -> Iterator[Figure]:
             built.write_built(Path(scratch), stations, 2 * stations)
             definition = _core.Definition.load(Path(scratch) / "definition")
             roster = _core.Roster.load(Path(scratch) / "roster", definition)
-        log = night(definition.hash, stations)
-        rounds = [(fold(definition, roster, log, len(log)), decode(log)) for _ in range(ROUNDS)]
-        whole[stations] = min(folded for folded, _ in rounds) / len(log)
-        note = f"{stations:,} stations, {len(log):,} entries of {len(b''.join(log)) // len(log)} bytes"
-        rate = f"{1e-6 / whole[stations]:.2f} M a second"
-        yield Figure("fold a packet, at once", whole[stations] * 1e6, "µs", 1.0, f"{rate}, {note}")
-        ratio = statistics.median(folded / decoded for folded, decoded in rounds)
-        yield Figure("fold a packet ÷ decoding it one by one", ratio, "×")
+        for name, log in zip(("by station", "in any order"), nights(definition.hash, stations), strict=True):
+            rounds = [(fold(definition, roster, log, len(log)), decode(log)) for _ in range(ROUNDS)]
+            whole[stations] = min(folded for folded, _ in rounds) / len(log)
+            note = f"{stations:,} stations, {len(log):,} entries of {len(b''.join(log)) // len(log)} bytes"
+            rate = f"{1e-6 / whole[stations]:.2f} M a second"
+            yield Figure(f"fold a packet, {name}", whole[stations] * 1e6, "µs", 1.0, f"{rate}, {note}")
+            ratio = statistics.median(folded / decoded for folded, decoded in rounds)
+            yield Figure("that ÷ decoding it one by one", ratio, "×")
         live = min(fold(definition, roster, log, A_SECOND) for _ in range(ROUNDS)) / len(log)
         yield Figure("fold a packet, sums every second", live * 1e6, "µs", None, f"{A_SECOND:,} at a time")
     ratio = whole[SIZES[-1]] / whole[SIZES[0]]
-    yield Figure("fold, the largest ÷ the smallest country", ratio, "×", 1.3, "packets alike")
+    yield Figure("fold, the largest ÷ the smallest country", ratio, "×", 1.3, "in any order")
 
 
 def write_log(folder: Path, packets: int) -> None:

@@ -19,7 +19,7 @@ from clients.observer.verdict import (
     judge_bytes,
     judge_hash,
     read,
-    unreadable,
+    refused,
 )
 from clients.wire import definition, feed, information, roster
 from clients.wire.authority import Authority
@@ -94,7 +94,7 @@ def load_definition(folder: Path, sha256: bytes, inventory: Inventory) -> Defini
     try:
         loaded = Definition.load(folder / path)
     except WireError as error:
-        raise _manifest_refusal(folder, path, error) from error
+        raise _manifest_refusal(path, error) from error
     _judge_names(folder, "definition", sha256, definition.MANIFEST, inventory)
     return loaded
 
@@ -118,7 +118,7 @@ def load_rosters(folder: Path, own: Definition, inventory: Inventory) -> Rosters
                 usable[sha256] = Roster.load(folder / path, own)
             except WireError as error:
                 if error.code not in _UNUSABLE:
-                    raise _manifest_refusal(folder, path, error) from error
+                    raise _manifest_refusal(path, error) from error
                 unusable.add(sha256)
             else:
                 _judge_names(folder, kind, sha256, roster.MANIFEST, inventory)
@@ -144,7 +144,7 @@ def judge_information(folder: Path, sha256: bytes, own: Definition, inventory: I
     try:
         loaded = Information.load(folder / path, own)
     except WireError as error:
-        found = _manifest_refusal(folder, path, error)
+        found = _manifest_refusal(path, error)
         if error.code in _UNUSABLE:
             raise DifferenceError(error.code, error.detail, f"{path}/{error.file}", _line(error)) from error
         raise found from error
@@ -213,10 +213,10 @@ def _judge_manifest(folder: Path, kind: str, sha256: bytes, file: str) -> str:
     return path
 
 
-def _manifest_refusal(folder: Path, path: str, error: WireError) -> DifferenceError | CannotCheckError:
+def _manifest_refusal(path: str, error: WireError) -> DifferenceError | CannotCheckError:
     file = f"{path}/{error.file}"
     if isinstance(error.__cause__, OSError):
-        return unreadable(folder, file, error)
+        return refused(file, error)
     if error.code in _UNUSABLE:
         return CannotCheckError(error.code, f"{file}: {_line(error)} {error.detail}")
     return DifferenceError(error.code, error.detail, file, _line(error))

@@ -48,7 +48,7 @@ class Sha256(click.ParamType[bytes]):
         return digest
 
 
-@click.command("verify", epilog=terminal.example(*_EXAMPLES))
+@click.command("verify", short_help="Recompute everything in a feed.", epilog=terminal.example(*_EXAMPLES))
 @click.argument("feed", metavar="DIR", type=terminal.PATH)
 @click.option(
     "--definition",

@@ -50,7 +50,7 @@ class _AddressType(click.ParamType[Address]):
 _seconds = partial(click.FloatRange, max=_MAX_SECONDS)
 
 
-@click.command("watch", epilog=terminal.example(*_EXAMPLES))
+@click.command("watch", short_help="Verify a feed again and again.", epilog=terminal.example(*_EXAMPLES))
 @click.argument("feed", metavar="DIR", type=terminal.PATH)
 @click.option("--definition", metavar="HASH", type=Sha256(), help="As in verify.")
 @click.option(

@@ -1,7 +1,7 @@
 //! What the fuzz targets share: one signer, one log, one small election, and what must hold of every statement.
 //!
-//! Each target feeds one decoder of `tallygate-core` arbitrary bytes. Besides not panicking it asserts what makes a decoder
-//! strict: whatever it accepts is the one encoding of what it read.
+//! Each target but one feeds one decoder of `tallygate-core` arbitrary bytes. Besides not panicking it asserts what makes a
+//! decoder strict: whatever it accepts is the one encoding of what it read. The other feeds logs to the tally.
 #![forbid(unsafe_code)]
 
 mod cells;
