@@ -51,7 +51,7 @@ check: setup ## Format, lint, types, imports, stubs, clippy, licences
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	cargo fmt --manifest-path rust_core/fuzz/Cargo.toml --check
-	cargo clippy --quiet --locked --manifest-path rust_core/fuzz/Cargo.toml -- -D warnings
+	cargo clippy --quiet --locked --manifest-path rust_core/fuzz/Cargo.toml --target-dir target -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources of crates were not checked"; fi
 

@@ -66,6 +66,8 @@ def run_command(path: Path, counts: Path, online: bool, addresses: tuple[Address
         if opens_at is not None and opens_at > _now():
             say("offline", f"until {times.write(opens_at)}")
         trio.run(until_told, runner.run, board)
+        # What was signed in the last moment counts among what is left.
+        outbox.look()
     board.end([letter for letter in outbox.letters if letter.stored is None])
 
 

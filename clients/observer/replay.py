@@ -35,14 +35,10 @@ class Judged(NamedTuple):
     """A snapshot that is right.
 
     Attributes:
-        snapshot: what it says.
-        sha256: of its file.
         areas: objects of the areas that have changed since the one before, all areas' in the first.
         decisions: the decisions file.
     """
 
-    snapshot: Snapshot
-    sha256: bytes
     areas: Mapping[int, bytes]
     decisions: bytes
 
@@ -119,11 +115,6 @@ class Replay:
     def rosters(self) -> Rosters:
         """Those that decisions may name."""
         return self._rosters
-
-    @property
-    def sha256(self) -> bytes | None:
-        """SHA-256 of the last snapshot that was judged."""
-        return self._before_sha256
 
     def offer(self, rosters: Rosters) -> None:
         """All rosters that are there now, before an entry is taken that may name a new one."""
@@ -291,7 +282,7 @@ class Replay:
         if snapshot.information is not None:
             self.informations.add(snapshot.information)
         self.number, self._before, self._before_sha256 = number, snapshot, sha256
-        return Judged(snapshot, sha256, self.tally.release_areas(), self.decisions())
+        return Judged(self.tally.release_areas(), self.decisions())
 
     def _judge_pause(self, snapshot: Snapshot, path: str) -> None:
         """What can be said of `paused`: what orders a pause comes with the first snapshot behind it."""
