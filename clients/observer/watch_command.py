@@ -96,7 +96,7 @@ def watch_command(
     log("role.starting", version=version("tallygate"), feed=str(feed))
     try:
         trio.run(_run, running, metrics, log, operations, ready, supervised, full, feed, definition)
-    except Exception as error:
+    except Exception as error:  # whatever ends a night's watch stands in its log
         words = _words(error)
         if words is None:
             log.fault("role.failed", error)

@@ -402,11 +402,6 @@ class Authority:
             reversed([one.number for one in self._in_effect if one.action == (Action.REVOKE, device)])
         )
 
-    @property
-    def revokes(self) -> bool:
-        """Whether any decision 2 is in effect."""
-        return any(action[0] == Action.REVOKE for action in self._actions())
-
     def revoked_at(self, device: int) -> int | None:
         """The entry at which the earliest revocation in effect was taken: packets above it do not belong."""
         entries = (self._taken[number - 1].entry for number in self.revocations(device))

@@ -66,7 +66,7 @@ def run_until_told(main: Callable[[], Awaitable[None]], log: Log) -> None:
     """
     try:
         trio.run(main)
-    except Exception as error:
+    except Exception as error:  # whatever ends a role is told in one sentence
         _end(error, log)
     except BaseExceptionGroup as error:
         if error.subgroup(KeyboardInterrupt) is None:

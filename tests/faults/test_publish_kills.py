@@ -1,6 +1,6 @@
 """Ingest and publish as processes under load, killed again and again; a reader of the feed is the judge.
 
-`TALLYGATE_PUBLISH_KILLS` sets how often each of the two is killed (8).
+`TALLYGATE_PUBLISH_KILLS` sets how often publish is killed (8); ingest is killed half as often.
 """
 
 import hashlib

@@ -74,8 +74,6 @@ class Posts:
         self._authority = authority
         self._orders: dict[int, Orders] = {}
         self._kinds: dict[int, str] = {}
-        # No device is revoked: so it is on most nights.
-        self._usual = not authority.revokes
         self._revoked: dict[int, Revocation | None] = {}
         self._listed_in: Roster | None = None
         self._listed: Mapping[int, list[int]] = {}
@@ -94,12 +92,6 @@ class Posts:
             self._orders.pop(number, None)
         for device in devices:
             self._revoked.pop(device, None)
-        self._usual = not self._authority.revokes
-
-    @property
-    def revokes(self) -> bool:
-        """Whether any device is revoked."""
-        return not self._usual
 
     def revocation(self, device: int) -> Revocation | None:
         """The revocation in effect of a device."""
@@ -116,18 +108,8 @@ class Posts:
             kind = self._kinds[device] = self._authority.speakers.devices[device].kind
         return kind
 
-    def stray_codes(self, packet: Packet, orders: Orders) -> tuple[str, ...]:
+    def stray_codes(self, packet: Packet, orders: Orders) -> Iterator[str]:
         """Why a packet does not belong to the station that it names; nothing if it does."""
-        if (
-            self._usual
-            and packet.definition == self._definition.sha256
-            and packet.device in (orders.terminals if packet.report == TURNOUT else orders.boxes)
-        ):
-            # What the rules below come to for nearly every packet.
-            return ()
-        return tuple(self._stray_codes(packet, orders))
-
-    def _stray_codes(self, packet: Packet, orders: Orders) -> Iterator[str]:
         kind = self.kind(packet.device)
         sent_by = kind in _SENDERS[packet.report]
         if packet.report == TURNOUT and kind == "box" and orders.terminals:

@@ -93,7 +93,7 @@ class Stations:
         station = self._definition.stations[number]
         orders = self.posts.at(station)
         packets = self._book.at(number)
-        strays = {packet: self.posts.stray_codes(packet, orders) for packet in packets}
+        strays = {packet: tuple(self.posts.stray_codes(packet, orders)) for packet in packets}
         own = [self.judged(packet) for packet in packets if not strays[packet]]
         codes = {judged.packet: self._codes(judged, own, orders) for judged in own}
         present = turnout(
@@ -253,8 +253,6 @@ class Stations:
 
     def _decisions(self, orders: Orders, packets: Iterable[Packet]) -> tuple[int, ...]:
         """Those in effect that name the station or all, and revocations of its devices."""
-        if not self.posts.revokes:
-            return orders.decisions
         devices = {*orders.boxes, *orders.terminals}
         for device in {packet.device for packet in packets}:
             if self.posts.kind(device) == "desk" and orders.assigned(device, "desk"):
