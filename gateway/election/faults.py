@@ -76,6 +76,7 @@ class Code(enum.StrEnum):
     CYCLE = "definition.cycle"
     AREA_DEPTH = "definition.area_depth"
     MIXED_AREA = "definition.mixed_area"
+    WIDE_AREA = "definition.wide_area"
     STATION_WITHOUT_AREA = "definition.station_without_area"
     STATION_WITHOUT_CONTEST = "definition.station_without_contest"
     # Contests and choices

@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.election import settings as election_toml
 from gateway.election.ballot import CHOICES, CONTESTS, read_choices, read_contests
 from gateway.election.cells import STANDARD_FIGURES, Known
+from gateway.election.extent import judge_extent
 from gateway.election.faults import Code, Faults, shown
 from gateway.election.geography import (
     AREAS,
@@ -113,6 +114,8 @@ def read_folder(
     ):
         _judge_languages(spec.file, rows, settings.languages, faults)
     files = read_media(folder, media, faults)
+    if not faults.errors:
+        judge_extent(settings, areas, contests, choices, stations, figures, checks, known_areas, faults)
     if faults.errors:
         return None, faults
     return Election(

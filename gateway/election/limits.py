@@ -63,6 +63,9 @@ MAX_AREA_DEPTH = 32
 MAX_STATIONS_AN_AREA = 1_000
 """In one lowest area before the builder warns: each packet rewrites its area's object, a row a station."""
 
+MAX_OBJECT_BYTES = 16 * MIB
+"""Of a public object, and of latest.json (docs/feed.md): what every reader of the feed takes."""
+
 FIRST_NATIONAL_FIGURE = 100
 """Codes below are the format's own figures (docs/packet.md, Figures)."""
 

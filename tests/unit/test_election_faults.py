@@ -243,6 +243,14 @@ GEOGRAPHY_CASES = [
         ),
         "devices.csv": None,
     }, ["areas.csv:2:area crowded_area", "devices.csv:0: no_devices"]),
+    Case("wide area", {
+        **areas(COUNTRY),
+        **stations(
+            *(f"{n},1,1,no,N" for n in range(1, 12_001)),
+            header="station,area,registered,box,name_en",
+        ),
+        "devices.csv": None,
+    }, ["areas.csv:2:area crowded_area", "areas.csv:2:area wide_area", "devices.csv:0: no_devices"]),
     Case("coordinates", stations(
         "11,2,One,91,181", '12,3,Two,"42,87",74.6', header="station,area,name_en,latitude,longitude"
     ), [
