@@ -40,7 +40,7 @@ test: setup ## Run every test (Rust and Python)
 
 replays: setup ## Play whole real elections (shared/data), Kyrgyzstan's over mutual TLS: minutes
 	TALLYGATE_WHOLE_REPLAYS=1 $(BIN)/python -m pytest -q -s tests/integration/test_fleet_replays.py \
-		tests/integration/test_tally_replay.py
+		tests/integration/test_tally_replay.py tests/integration/test_decision_replays.py
 
 check: setup ## Format, lint, types, imports, stubs, clippy, licences
 	$(BIN)/ruff format --check .

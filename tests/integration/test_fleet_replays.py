@@ -5,7 +5,6 @@ of Kyrgyzstan's stations always; with ``TALLYGATE_WHOLE_REPLAYS=1`` (`make repla
 whose faulty rows are held.
 """
 
-import csv
 import json
 import os
 import random
@@ -23,7 +22,7 @@ from clients.wire.definition import Definition
 from gateway import _core
 from tests import fleet_nights
 from tests.replays import georgia, kyrgyz, packets
-from tests.replays.folder import SHARED_DATA, Report
+from tests.replays.folder import SHARED_DATA, Report, keep, read_table
 from tests.replays.packets import Row
 
 WHOLE = os.environ.get("TALLYGATE_WHOLE_REPLAYS") == "1"
@@ -47,17 +46,8 @@ def converted(source: str, convert: Callable[[Path, Path], Report], out: Path) -
 
 def keep_a_part(out: Path) -> None:
     """Leaves so many stations in the tables, with both counts where the source has both."""
-    tables = out / "election" / "stations.csv"
-    with tables.open(encoding="utf-8", newline="") as file:
-        stations = [row[0] for row in list(csv.reader(file))[1:]]
-    kept = set(random.Random(2020).sample(stations, PART))
-    for path in (tables, *(out / "results").iterdir()):
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(row for row in rows if row[0] in kept)
+    _, stations = read_table(out / "election" / "stations.csv")
+    keep(out, set(random.Random(2020).sample([int(row[0]) for row in stations], PART)))
 
 
 def tallied(out: Path) -> tuple[Definition, _core.Tally]:

@@ -4,24 +4,18 @@ Kyrgyzstan and Georgia always, where the sets are beside the project; Russia's 9
 ``TALLYGATE_WHOLE_REPLAYS=1`` (minutes).
 """
 
-import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from nacl.signing import SigningKey
 
-from clients.observer.tally import Tally
-from clients.wire import statement
 from clients.wire.definition import Definition
-from clients.wire.roster import Roster
-from gateway import _core
-from gateway.election import due_devices, read_folder, with_keys, write_manifests
 from tests.replays import georgia, kyrgyz, packets, russia
 from tests.replays.folder import SHARED_DATA, Report
+from tests.replays.log import ReplayLog
 from tests.replays.packets import Row
 
 WHOLE = os.environ.get("TALLYGATE_WHOLE_REPLAYS") == "1"
@@ -30,22 +24,11 @@ pytestmark = pytest.mark.shared
 
 
 class Replay(NamedTuple):
-    """A set as rows by contest and station, and its tally."""
+    """A set as rows by contest and station, and its log."""
 
-    definition: Definition
+    log: ReplayLog
     machine: Mapping[int, Mapping[int, Row]]
     protocol: Mapping[int, Mapping[int, Row]]
-    tally: Tally
-
-    def area(self, number: int) -> dict[str, object]:
-        value: dict[str, object] = json.loads(self.tally.area(number))
-        return value
-
-    def sums(self, area: int, contest: int, source: str) -> dict[str, object]:
-        contests = self.area(area)["contests"]
-        assert isinstance(contests, list)
-        found: dict[str, object] = next(own[source] for own in contests if own["contest"] == contest)
-        return found
 
 
 def play(source: str, convert: Callable[[Path, Path], Report], out: Path) -> Replay:
@@ -53,51 +36,19 @@ def play(source: str, convert: Callable[[Path, Path], Report], out: Path) -> Rep
     if not folder.is_dir():
         pytest.skip(f"{source} is not beside the project (shared/data/{source}): its replay was not tallied")
     convert(folder, out)
-    election, _ = read_folder(out / "election", rehearsal=True)
-    assert election is not None
-    seeds = {device.device: device.device.to_bytes(32, "big") for device in due_devices(election)}
-    member = SigningKey(bytes(32))
-    devices = [
-        device._replace(key=_core.public_key(seeds[device.device])) for device in due_devices(election)
-    ]
-    write_manifests(
-        with_keys(election, devices=devices, commission_keys=[bytes(member.verify_key)]), out / "built"
-    )
-    definition = Definition.load(out / "built/definition")
-    roster = Roster.load(out / "built/roster", definition)
-
-    tally = Tally(definition, roster)
-    opening = (1, "replay.example/log", bytes(32), bytes(32), roster.sha256, "replay")
-    decision = (definition.sha256, b"", 1, 0, (("en", "A replay."),), opening)
-    opening_entry = statement.sign("decision", decision, member)
-    tally.apply(statement.decode(opening_entry))
-    entries = [opening_entry]
-    for content in packets.packets(out / "results", definition, roster):
-        device = content[1]
-        assert isinstance(device, int)
-        entries.append(_core.sign("packet", content, seeds[device]))
-        tally.apply(statement.decode(entries[-1]))
-    agree(out, tally, entries)
+    log = ReplayLog(out)
+    for content in packets.packets(out / "results", log.definition, log.roster):
+        log.send(content)
+    log.agree()
     rows = {
         prefix: {
             contest: packets.rows(path)
-            for contest in definition.contests
+            for contest in log.definition.contests
             if (path := out / f"results/{prefix}-{contest}.csv").exists()
         }
         for prefix in ("contest", "protocol")
     }
-    return Replay(definition, rows["contest"], rows["protocol"], tally)
-
-
-def agree(out: Path, tally: Tally, entries: Sequence[bytes]) -> None:
-    """The gateway's tally of the same log has the same bytes: the root, and with its hashes every area."""
-    definition = _core.Definition.load(out / "built/definition")
-    other = _core.Tally(definition, _core.Roster.load(out / "built/roster", definition))
-    assert other.apply(0, entries) == len(entries)
-    assert other.area(tally.root) == tally.area(tally.root)
-    stations = other.changed_stations()
-    assert stations
-    assert all(other.station(number) == tally.station(number) for number in stations)
+    return Replay(log, rows["contest"], rows["protocol"])
 
 
 def areas_of(definition: Definition, station: int) -> Iterator[int]:
@@ -123,17 +74,17 @@ def check(
     states: Counter[str] = Counter()
     for contest, own in rows.items():
         good = {station: row for station, row in own.items() if not held(row)}
-        expected = votes_by_area(replay.definition, good)
+        expected = votes_by_area(replay.log.definition, good)
         stations: defaultdict[int, Counter[str]] = defaultdict(Counter)
         for station in own:
-            for area in areas_of(replay.definition, station):
+            for area in areas_of(replay.log.definition, station):
                 stations[area]["reported" if station in good else "held"] += 1
         for area, counted in stations.items():
-            sums = replay.sums(area, contest, source)
+            sums = replay.log.sums(area, contest, source)
             assert sums["votes"] == expected.get(area, sums["votes"]), (area, contest)
             assert (sums["reported"], sums["held"]) == (counted["reported"], counted["held"])
             assert sums["counted"] == counted["reported"]
-        states.update(stations[replay.tally.root])
+        states.update(stations[replay.log.tally.root])
     return states
 
 
@@ -142,16 +93,16 @@ def test_kyrgyzstan_at_every_level(tmp_path: Path) -> None:
     assert check(replay, replay.machine, "machine", lambda row: False) == {"reported": 2_399}
     assert check(replay, replay.protocol, "protocol", lambda row: False) == {"reported": 2_413}
     assert sum(map(sum, (row.votes for row in replay.machine[1].values()))) == 1_920_214
-    root = replay.sums(replay.tally.root, 1, "machine")
+    root = replay.log.sums(replay.log.tally.root, 1, "machine")
     votes = root["votes"]
     assert isinstance(votes, list)
     assert sum(votes) == 1_920_214
     for number, row in replay.machine[1].items():
-        data = replay.tally.station(number)
-        assert data is not None
-        count = json.loads(data)["counts"][0]
+        counts = replay.log.station(number)["counts"]
+        assert isinstance(counts, list)
+        count = counts[0]
         assert (count["source"], count["state"], tuple(count["votes"])) == (1, "reported", row.votes)
-    flags = replay.area(replay.tally.root)["flags"]
+    flags = replay.log.area(replay.log.tally.root)["flags"]
     assert isinstance(flags, list)
     assert ["S206", 341] in flags
 

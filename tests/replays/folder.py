@@ -6,7 +6,7 @@ Everything here is about shape (files, columns, TOML); what a set means is decid
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +155,13 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
         if len(row) != len(rows[0]):
             raise SourceError(path.name, number, f"{len(row)} cells under {len(rows[0])} column names")
     return rows[0], rows[1:]
+
+
+def keep(out: Path, stations: Set[int]) -> None:
+    """Leave these stations alone in the tables and results of a replay."""
+    for path in (out / "election" / "stations.csv", *(out / "results").iterdir()):
+        header, rows = read_table(path)
+        write_table(path, header, [row for row in rows if int(row[0]) in stations])
 
 
 def whole_number(cell: str, file: str, row: int) -> int:
