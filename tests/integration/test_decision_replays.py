@@ -1,7 +1,7 @@
 """What went wrong in real elections, put right by decisions and corrected protocols, in both tallies.
 
 Kyrgyzstan's two counts side by side, Georgia's faulty protocols, Bolivia's mesas that were withdrawn and
-corrected, Russia's annulled stations; the last two with all their stations where
+corrected, Mexico's quick count, Russia's annulled stations; Bolivia and Russia with all their stations where
 ``TALLYGATE_WHOLE_REPLAYS=1`` (minutes), else with a part.
 """
 
@@ -15,7 +15,7 @@ import pytest
 
 from clients.wire.cbor import Content
 from clients.wire.definition import STANDARD_FIGURES, Definition
-from tests.replays import bolivia, georgia, kyrgyz, packets, russia
+from tests.replays import bolivia, georgia, kyrgyz, mexico, packets, russia
 from tests.replays.folder import SHARED_DATA, keep
 from tests.replays.log import ReplayLog
 from tests.replays.packets import Row
@@ -27,7 +27,8 @@ PROTOCOL = 4
 FIRST, RECOUNT = 0, 2
 ANNUL, CHOOSE, UNDO = 4, 5, 13
 MACHINE, PAPER = 1, 2
-NORMAL = 1
+# Messages of Mexico's quick count.
+SENT_IN_THE_NIGHT = 6_307
 
 pytestmark = pytest.mark.shared
 
@@ -222,6 +223,41 @@ def test_bolivias_mesas_are_withdrawn_and_come_back_corrected(tmp_path: Path) ->
 def counted(count: bolivia.Count) -> Content:
     names = ("registered", "in_box", "valid", "blank", "invalid")
     return tuple(sorted(zip(map(STANDARD_FIGURES.__getitem__, names), count.figures, strict=True)))
+
+
+# Mexico
+
+
+def test_mexicos_quick_count_is_corrected_by_the_district_count(tmp_path: Path) -> None:
+    folder = source(mexico.SOURCE)
+    mexico.convert(folder, tmp_path)
+    log = ReplayLog(tmp_path)
+    papers: dict[int, bytes] = {}
+    standing: dict[int, tuple[int, ...]] = {}
+
+    def counted_so_far() -> list[int]:
+        return [sum(column) for column in zip(*standing.values(), strict=True)]
+
+    night: list[int] = []
+    for place, event in enumerate(mexico.history(folder), start=1):
+        own = (1, ((9, sum(event.votes)), (11, sum(event.votes))), event.votes)
+        cause, corrects = (RECOUNT, papers[event.casilla]) if event.corrects else (FIRST, b"")
+        report = protocol(log.definition, event.casilla, [own], corrects, cause)
+        papers[event.casilla] = log.report(event.casilla, report, event.at)
+        standing[event.casilla] = event.votes
+        if place % 1_000 == 0:
+            assert votes(log, 1, "protocol") == counted_so_far()
+        if place == SENT_IN_THE_NIGHT:
+            night = votes(log, 1, "protocol")
+    # The night's sums, and after it those of the district count, as their sources state them.
+    assert (sum(night), night[2], night[0], night[1]) == (2_275_143, 1_207_530, 516_739, 360_034)
+    assert votes(log, 1, "protocol") == counted_so_far()
+    sums = log.sums(log.tally.root, 1, "protocol")
+    assert (sums["counted"], sums["disputed"], sums["held"]) == (7_775, 0, 0)
+    flags = log.area(log.tally.root)["flags"]
+    assert isinstance(flags, list)
+    assert ["S212", 4_841] in flags
+    log.agree()
 
 
 # Russia

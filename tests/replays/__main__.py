@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.replays import bolivia, georgia, kyrgyz, russia
+from tests.replays import bolivia, georgia, kyrgyz, mexico, russia
 from tests.replays.built import write_built
 from tests.replays.folder import SHARED_DATA, Report, SourceError
 from tests.replays.synthetic import SHAPES, generate
@@ -16,7 +16,7 @@ examples:
   python -m tests.replays synthetic out/invented --stations 500 --contests 3 --shape deep
   python -m tests.replays synthetic-built out/million --stations 1000000 --devices 1000000
 """
-_SETS = {module.NAME: module for module in (kyrgyz, georgia, russia, bolivia)}
+_SETS = {module.NAME: module for module in (kyrgyz, georgia, russia, bolivia, mexico)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
