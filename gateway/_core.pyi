@@ -54,6 +54,7 @@ __all__ = [
     "open_checkpoint",
     "open_note",
     "public_key",
+    "shares",
     "sign",
     "tile_path",
     "tiles_between",
@@ -625,7 +626,7 @@ class Request:
 
     @property
     def body(self) -> bytes | None:
-        """The whole body; None: longer than `max_body`, refuse it or take it in parts (`accept_body`)."""
+        """The whole body; None: a PUT's, or longer than `max_body`: refuse it or take it in parts."""
 
     @property
     def keep_alive(self) -> bool:
@@ -719,6 +720,10 @@ class TlsConnection:
         """Once the handshake is complete; always the same object."""
 
     @property
+    def shown(self) -> Peer | None:
+        """Whom the certificate names that the client has shown, believed or not."""
+
+    @property
     def failure(self) -> Literal["expired", "revoked", "unknown_ca", "no_certificate", "protocol"] | None: ...
     @property
     def failure_detail(self) -> str | None:
@@ -804,7 +809,22 @@ class Tally:
         """
 
     def results(self, area: int) -> bytes:
-        """Canonical JSON of `results`: shares and turnout of each contest and source."""
+        """Canonical JSON of `results`: shares and turnout of each contest and source.
+
+        Of the root thresholds, quorum, seats and outcome too.
+        """
 
     def progress(self, area: int) -> bytes:
         """Canonical JSON of `progress`: how many stations are in which state."""
+
+# Base, shares by choice and turnout (hundredths of a percent) of a contest in one source, from the numbers of
+# an area's object: stations counted, `registered`, `figures` and `votes` of its sums (docs/tally.md, "From the
+# integers"). `argument.range`: no such contest, another number of choices, or votes above 2^53−1 together.
+def shares(
+    definition: Definition,
+    contest: int,
+    counted: int,
+    registered: tuple[int, int],
+    figures: Sequence[tuple[int, int, int]],
+    votes: Sequence[int],
+) -> tuple[int | None, list[int | None], int | None]: ...

@@ -146,6 +146,10 @@ def _requests() -> Iterator[bytes]:
     yield b"GET /v1/self HTTP/1.1\r\nHost: [::1]:8443\r\nConnection: close\r\n\r\n" * 2
     yield head + b"Content-Type: application/cose\r\nContent-Length: 5\r\n\r\nhello"
     yield head + b"Expect: 100-continue\r\nContent-Length: 500\r\n\r\n" + b"x" * 500
+    paper = b"PUT /v1/attachments/" + b"ab" * 32 + b" HTTP/1.1\r\nHost: a:8443\r\nContent-Type: image/png\r\n"
+    for expects in (b"", b"Expect: 100-continue\r\n"):
+        yield paper + expects + b"Content-Length: 5\r\n\r\nhello"
+        yield paper + expects + b"Content-Length: 500\r\n\r\n" + b"x" * 500
     for line in (
         b"Content-Length: 5\r\nContent-Length: 6",
         b"Content-Length: 5\r\nTransfer-Encoding: chunked",

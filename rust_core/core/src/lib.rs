@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod cbor;
+mod cores;
 pub mod definition;
 pub mod error;
 pub mod http;

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
-use rayon::prelude::*;
 
+use crate::cores;
 use crate::definition::{Definition, Roster};
 use crate::error::{Error, Result};
 use crate::statement::{self, Body, Statement};
@@ -29,7 +29,7 @@ pub fn enrollable(public_key: &[u8; 32]) -> bool {
 
 /// `enrollable` for many keys, on all cores; what has not 32 bytes is none.
 pub fn enrollable_all(public_keys: &[&[u8]]) -> Vec<bool> {
-    public_keys.par_iter().map(|key| <&[u8; 32]>::try_from(*key).is_ok_and(enrollable)).collect()
+    cores::map(public_keys, WORTH_A_CORE, |key| <&[u8; 32]>::try_from(*key).is_ok_and(enrollable))
 }
 
 /// `signature` for many (public key, message, signature), on all cores; what has not 32 and 64 bytes does not verify.
@@ -38,7 +38,7 @@ pub fn signatures(batch: &[(&[u8], &[u8], &[u8])]) -> Vec<bool> {
         (Ok(key), Ok(sealed)) => signature(key, message, sealed),
         _ => false,
     };
-    batch.par_iter().map(one).collect()
+    cores::map(batch, WORTH_A_CORE, one)
 }
 
 /// The public key of a 32 byte seed.
@@ -64,7 +64,7 @@ impl Signers for (&Definition, &Roster) {
     }
 }
 
-/// Statements that are worth waking another core for: checking one takes 30 µs, handing some over takes 20.
+/// Signatures or keys that are worth waking another core for: checking one takes 30 µs, handing some over takes 20.
 const WORTH_A_CORE: usize = 4;
 
 /// The first five checks at the door (docs/packet.md): size, envelope, payload, signer, signature.
@@ -108,7 +108,7 @@ pub fn check_all<T: Send>(
         catch_unwind(AssertUnwindSafe(|| check(bytes, signers).map(|statement| keep(bytes, statement))))
             .unwrap_or(Err(Error::Fault))
     };
-    batch.par_iter().with_min_len(WORTH_A_CORE).map(one).collect()
+    cores::map(batch, WORTH_A_CORE, one)
 }
 
 #[cfg(test)]

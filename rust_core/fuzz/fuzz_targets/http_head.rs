@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tallygate_core::Error;
-use tallygate_core::http::{Event, MAX_HEAD, Parser, Request};
+use tallygate_core::http::{Event, MAX_HEAD, Method, Parser, Request};
 use tallygate_fuzz::MAX_BODY;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -52,8 +52,9 @@ fn assert_plain(request: &Request, taken: &[u8]) {
     assert_eq!((count("transfer-encoding"), count("upgrade")), (0, 0));
     assert_eq!(count("content-length"), usize::from(request.head.content_length.is_some()));
     let length = request.head.content_length.unwrap_or_default();
+    let paper = request.head.method == Method::Put && length > 0;
     match &request.body {
-        Some(body) => assert_eq!(body.len() as u64, length),
-        None => assert!(length > MAX_BODY as u64),
+        Some(body) => assert!(body.len() as u64 == length && !paper),
+        None => assert!(length > MAX_BODY as u64 || paper),
     }
 }

@@ -185,6 +185,11 @@ impl TlsConnection {
     }
 
     #[getter]
+    fn shown(&self) -> Option<Peer> {
+        self.inner.shown().map(|peer| Peer { inner: peer.clone() })
+    }
+
+    #[getter]
     fn failure(&self) -> Option<&'static str> {
         self.inner.failure().map(tls::Failure::word)
     }

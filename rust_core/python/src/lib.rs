@@ -42,7 +42,7 @@ mod _core {
     #[pymodule_export]
     use statement::{Statement, decode, encode_payload, sign};
     #[pymodule_export]
-    use tally::Tally;
+    use tally::{Tally, shares};
     #[pymodule_export]
     use verify::{enrollable, public_key, verify_signature, verify_signatures};
 

@@ -111,3 +111,19 @@ impl Tally {
         format!("<Tally size={}>", self.size(py))
     }
 }
+
+/// Base, shares by the choice's place, turnout.
+type Shares = (Option<u64>, Vec<Option<u64>>, Option<u64>);
+
+#[pyfunction]
+pub(crate) fn shares(
+    definition: &Definition,
+    contest: u64,
+    counted: u64,
+    registered: (u64, u64),
+    figures: Vec<(u64, u64, u64)>,
+    votes: Vec<u64>,
+) -> PyResult<Shares> {
+    let found = core::shares(&definition.inner, contest, counted, registered, &figures, votes).map_err(raise)?;
+    Ok((found.base, found.choices, found.turnout))
+}

@@ -16,12 +16,14 @@ pub const MAX_PART: usize = 65_536;
 /// What a client waits for that has said `Expect: 100-continue` (RFC 9110, 10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A whole request, or the head of one whose body is long.
+/// A whole request, or the head of one whose body comes in parts.
+///
+/// The body of a PUT always does, however short: whether a paper is wanted, and how long it may take, is decided on its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// What stands before the body.
     pub head: Head,
-    /// The body; None: it is longer than the parser keeps ([`Parser::accept_body`]).
+    /// The body; None: a PUT's, or longer than the parser keeps ([`Parser::accept_body`]).
     pub body: Option<Vec<u8>>,
 }
 
@@ -69,7 +71,7 @@ enum Stage {
 }
 
 impl Parser {
-    /// A parser that hands out bodies of up to `max_body` bytes with their requests.
+    /// A parser that hands out bodies of up to `max_body` bytes with their requests, but for those of PUT.
     pub fn new(max_body: usize) -> Self {
         Self { max_body, stage: Stage::Head { scanned: 0 }, buffer: Vec::new() }
     }
@@ -218,7 +220,7 @@ impl Parser {
         self.stage = match head.content_length {
             None | Some(0) => Stage::Whole(Ok(Request { head, body: Some(Vec::new()) })),
             Some(length) => match usize::try_from(length) {
-                Ok(length) if length <= self.max_body => Stage::Body { head, length },
+                Ok(length) if length <= self.max_body && head.method != Method::Put => Stage::Body { head, length },
                 _ => Stage::Whole(Ok(Request { head, body: None })),
             },
         };

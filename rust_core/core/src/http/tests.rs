@@ -208,6 +208,22 @@ fn a_long_body_waits_until_it_is_wanted() {
 }
 
 #[test]
+fn a_paper_comes_in_parts_however_short_it_is() {
+    let head = "PUT /v1/attachments/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let mut parser = Parser::new(MAX_BODY);
+    assert_eq!(parser.feed(head.as_bytes()), (head.len(), Event::Request));
+    assert!(!parser.take_continue(), "nobody has said yet that it is wanted");
+    let request = parser.request().unwrap();
+    assert_eq!((request.body, request.head.content_length), (None, Some(5)));
+    assert!(parser.accept_body().unwrap());
+    assert_eq!(parser.feed(b"helloGET"), (5, Event::Part));
+    assert_eq!(parser.part().unwrap(), (b"hello".to_vec(), true));
+    assert!(parser.answered());
+    // One of nothing has no parts.
+    assert_eq!(read(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").unwrap().body, Some(Vec::new()));
+}
+
+#[test]
 fn an_answer_before_the_end_of_a_body_is_the_last() {
     for accept in [false, true] {
         let mut parser = Parser::new(MAX_BODY);
@@ -268,6 +284,38 @@ proptest! {
                 prop_assert_eq!(used, place);
             }
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_body_are_the_body(
+        body in proptest::collection::vec(any::<u8>(), 1..400),
+        cuts in proptest::collection::vec((1_usize..50, any::<bool>()), 0..40),
+        behind in "[A-Z]{0,9}",
+    ) {
+        let mut parser = Parser::new(MAX_BODY);
+        let head = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        prop_assert_eq!(parser.feed(head.as_bytes()), (head.len(), Event::Request));
+        parser.request().unwrap();
+        parser.accept_body().unwrap();
+        let sent = [&body[..], behind.as_bytes()].concat();
+        let (mut place, mut cuts, mut parts, mut over) = (0, cuts.into_iter(), Vec::new(), false);
+        while !over {
+            // A pause of the line after some of the pieces.
+            let (length, pause) = cuts.next().unwrap_or((sent.len(), true));
+            let (taken, mut event) = parser.feed(&sent[place..sent.len().min(place + length)]);
+            place += taken;
+            if event == Event::More && pause {
+                event = parser.idle();
+            }
+            if event == Event::Part {
+                let (part, last) = parser.part().unwrap();
+                prop_assert!(!part.is_empty() && part.len() <= MAX_PART);
+                parts.extend(part);
+                over = last;
+            }
+        }
+        prop_assert_eq!((&parts, place), (&body, body.len()));
+        prop_assert!(parser.answered());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::MAX_INTEGER;
-use crate::definition::{Base, ChoiceKind, Definition, FIRST_NATIONAL_CODE, Rules, STANDARD_FIGURES};
+use crate::definition::{ChoiceKind, Definition, FIRST_NATIONAL_CODE, Rules, STANDARD_FIGURES};
 
 /// Milliseconds from one hour of the turnout to the next.
 const HOUR: u64 = 3_600_000;
@@ -35,7 +35,6 @@ pub(super) mod figure {
 pub(super) struct Ballot {
     pub(super) marks: u64,
     pub(super) preferences: u64,
-    pub(super) share_of: Base,
     /// Numbers of the choices, in the order of votes.
     pub(super) choices: Vec<u64>,
     /// By the place of a choice: whether it is a preference.
@@ -90,9 +89,8 @@ impl Book {
 }
 
 fn ballot(definition: &Definition, number: u64) -> Ballot {
-    let (marks, preferences, share_of) = definition
-        .contest(number)
-        .map_or((1, 0, Base::Valid), |contest| (contest.marks, contest.preferences, contest.share_of));
+    let (marks, preferences) =
+        definition.contest(number).map_or((1, 0), |contest| (contest.marks, contest.preferences));
     let choices: Vec<_> = definition.choices(number).collect();
     let preferring = |list: u64| -> Vec<usize> {
         choices.iter().enumerate().filter(|(_, choice)| choice.list == Some(list)).map(|(place, _)| place).collect()
@@ -107,7 +105,6 @@ fn ballot(definition: &Definition, number: u64) -> Ballot {
     Ballot {
         marks: marks.into(),
         preferences: preferences.into(),
-        share_of,
         choices: choices.iter().map(|choice| choice.number).collect(),
         is_preference: choices.iter().map(|choice| choice.list.is_some()).collect(),
         lists,

@@ -9,11 +9,13 @@
 //! - `book`, `codes`: the definition and the names of rules as the rules use them
 //! - `rules`, `turnout`, `station`: the rules on packets, the identified voters, a station's state
 //! - `sums`, `objects`: areas, and everything as canonical JSON
+//! - `results`: what follows from an area's sums
 
 mod book;
 mod codes;
 mod objects;
 mod packets;
+mod results;
 mod rules;
 mod station;
 mod sums;
@@ -34,9 +36,12 @@ use crate::definition::{Definition, Headline, Roster, Station};
 use crate::error::{Error, Result};
 use crate::statement::{self, Action, Body, Statement};
 
+pub use results::{Shares, shares};
+
 use book::Book;
 use objects::Row;
 use packets::Payload;
+use results::Parts;
 use station::StationState;
 use sums::{AreaSums, Shift};
 use world::{Choosable, World};
@@ -499,12 +504,32 @@ impl Tally {
         self.in_area(area, Self::object_of)
     }
 
-    /// `results` of an area, canonical JSON: for each contest and source shares and turnout. None: there is no such area.
+    /// `results` of an area, canonical JSON: for each contest and source shares and turnout; of the root thresholds,
+    /// quorum, seats and outcome too. None: there is no such area.
     ///
     /// # Errors
     /// `server.fault`.
     pub fn results(&mut self, area: u64) -> Result<Option<Vec<u8>>> {
-        self.in_area(area, |tally, area| objects::results(&tally.book, &tally.areas[area].sums))
+        self.in_area(area, |tally, area| {
+            let node = &tally.areas[area];
+            let parts = node.parent.is_none().then(|| tally.parts());
+            objects::results(&tally.book, &node.sums, parts.as_ref())
+        })
+    }
+
+    /// The sums of the areas of the levels that contests have a threshold for.
+    fn parts(&self) -> Parts<'_> {
+        let definition = &self.book.definition;
+        let levels = definition.contests().iter().filter_map(|contest| contest.threshold_area.as_ref());
+        let mut parts: Parts<'_> = levels.map(|(_, level)| (level.as_str(), Vec::new())).collect();
+        if !parts.is_empty() {
+            for area in definition.areas() {
+                if let Some(of_level) = parts.get_mut(area.level) {
+                    of_level.push(&self.areas[area.index].sums);
+                }
+            }
+        }
+        parts
     }
 
     /// `progress` of an area, canonical JSON. None: there is no such area.

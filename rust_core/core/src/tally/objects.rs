@@ -4,12 +4,13 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::book::{Book, figure};
+use super::book::Book;
 use super::packets::{Count, Detail, Packet};
+use super::results::{self, Found, Parts};
 use super::station::{self, State, StationState, Tallied};
-use super::sums::{self, AreaSums, ContestSums, SourceSums, Sum};
+use super::sums::{AreaSums, ContestSums, SourceSums, Sum};
 use super::turnout;
-use crate::definition::{Base, Station};
+use crate::definition::Station;
 use crate::error::{Error, Result};
 use crate::{Hash, MAX_INTEGER};
 
@@ -292,56 +293,40 @@ pub(super) fn progress(sums: &AreaSums) -> Result<Vec<u8>> {
     json.finish()
 }
 
-/// `results` of an area.
-pub(super) fn results(book: &Book, sums: &AreaSums) -> Result<Vec<u8>> {
+/// `results` of an area. `parts`: of the root.
+pub(super) fn results(book: &Book, sums: &AreaSums, parts: Option<&Parts<'_>>) -> Result<Vec<u8>> {
     let mut json = Json::new();
-    let counts =
-        sums.contests.iter().flat_map(|of| (1..).zip(&of.sources).map(|(source, sums)| (of.contest, source, sums)));
-    json.list(counts, |json, (contest, source, sums)| result(json, book, contest, source, sums));
+    json.list(results::of_area(&book.definition, sums, parts)?, |json, found| result(json, &found));
     json.finish()
 }
 
-fn result(json: &mut Json, book: &Book, contest: u64, source: u64, sums: &SourceSums) {
-    let Some(ballot) = book.ballot(contest) else { return };
-    let all = |sum: Sum| (sum.stations == sums.counted()).then_some(sum.sum);
-    let base = match ballot.share_of {
-        Base::Votes => Some(ballot.plain(sums.votes.iter()).sum()),
-        Base::Registered => all(sums.registered),
-        Base::Valid => all(sums.figure(figure::VALID)),
-        Base::InBox => all(sums.figure(figure::IN_BOX)),
-    };
-    json.raw("{\"base\":").optional(base);
-    json.raw(",\"choices\":").list(ballot.choices.iter().zip(&sums.votes), |json, (&choice, &votes)| {
-        json.raw("{\"choice\":").int(choice);
-        json.raw(",\"seats\":null,\"share\":").optional(base.and_then(|base| share(votes, base)));
+fn result(json: &mut Json, found: &Found<'_>) {
+    let Found { race, source, sums, shares, verdict } = found;
+    let choices = race.choices.iter().zip(&sums.votes).zip(&shares.choices).enumerate();
+    json.raw("{\"base\":").optional(shares.base);
+    json.raw(",\"choices\":").list(choices, |json, (place, ((choice, &votes), &share))| {
+        json.raw("{\"choice\":").int(choice.number);
+        json.raw(",\"seats\":").optional(verdict.seats.as_ref().map(|seats| seats[place]));
+        json.raw(",\"share\":").optional(share);
         json.raw(",\"votes\":").int(votes).raw("}");
     });
-    json.raw(",\"contest\":").int(contest);
-    json.raw(",\"outcome\":{\"choices\":[],\"word\":\"none\"},\"quorum\":null,\"source\":").int(source);
-    let turnout = sums::turnout_of(sums).and_then(|(voters, registered)| share(voters, registered));
-    json.raw(",\"thresholds\":[],\"turnout\":").optional(turnout).raw("}");
-}
-
-/// Hundredths of a percent, rounded half up; None: there is no base.
-fn share(part: u64, base: u64) -> Option<u64> {
-    let (part, base) = (u128::from(part), u128::from(base));
-    let share = (20_000 * part + base).checked_div(2 * base)?;
-    Some(u64::try_from(share).unwrap_or(MAX_INTEGER).min(MAX_INTEGER))
+    json.raw(",\"contest\":").int(race.contest.number);
+    json.raw(",\"outcome\":{\"choices\":").ints(verdict.choices.iter().copied());
+    json.raw(",\"word\":").word(verdict.outcome.word()).raw("},\"quorum\":");
+    match verdict.quorum {
+        Some(quorum) => json.word(quorum.word()),
+        None => json.raw("null"),
+    };
+    json.raw(",\"source\":").int(*source);
+    json.raw(",\"thresholds\":").list(&verdict.thresholds, |json, (choice, judgement)| {
+        json.raw("[").int(*choice).raw(",").word(judgement.word()).raw("]");
+    });
+    json.raw(",\"turnout\":").optional(shares.turnout).raw("}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_are_rounded_half_up_and_end_somewhere() {
-        assert_eq!(share(1, 0), None);
-        assert_eq!([share(0, 7), share(1, 3), share(2, 3), share(7, 7)], [0, 3333, 6667, 10_000].map(Some));
-        // 0.5 hundredths of a percent, and just below.
-        assert_eq!([share(1, 20_000), share(1, 20_001)], [Some(1), Some(0)]);
-        assert_eq!(share(MAX_INTEGER, 1), Some(MAX_INTEGER));
-        assert_eq!(share(u64::MAX, 1), Some(MAX_INTEGER));
-    }
 
     #[test]
     fn no_integer_above_the_largest_is_written() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::book::{Book, figure};
+use super::book::Book;
 use super::codes::Code;
 use super::station::{State, StationState, Tallied};
 use crate::definition::{Headline, Station};
@@ -62,6 +62,18 @@ pub(super) struct SourceSums {
 impl SourceSums {
     fn new(choices: usize) -> Self {
         Self { states: [0; State::COUNT], registered: Sum::default(), figures: Vec::new(), votes: vec![0; choices] }
+    }
+
+    /// Those of an object, as far as shares need them: all counted stations reported.
+    pub(super) fn of_counted(counted: u64, registered: Sum, figures: Vec<(u64, Sum)>, votes: Vec<u64>) -> Self {
+        let mut states = [0; State::COUNT];
+        states[State::Reported as usize] = counted;
+        Self { states, registered, figures, votes }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_stations(&mut self, state: State, stations: u64) {
+        self.states[state as usize] = stations;
     }
 
     /// How many stations are in a state.
@@ -162,6 +174,12 @@ impl AreaSums {
         }
     }
 
+    /// A contest's, if a station in the area has it.
+    pub(super) fn contest(&self, number: u64) -> Option<&ContestSums> {
+        let place = self.contests.binary_search_by_key(&number, |sums| sums.contest).ok()?;
+        self.contests.get(place)
+    }
+
     /// How many expected stations the headline's source puts into a state.
     pub(super) fn in_headline(&self, state: State) -> u64 {
         self.headline[state as usize]
@@ -253,11 +271,4 @@ fn overall(headline: Headline, state: &StationState) -> State {
     } else {
         State::Annulled
     }
-}
-
-/// Voters at a contest's ballot boxes by its sums, and those registered there; None: not every counted station says.
-pub(super) fn turnout_of(sums: &SourceSums) -> Option<(u64, u64)> {
-    let in_box = sums.figure(figure::IN_BOX);
-    let all = |sum: Sum| (sum.stations == sums.counted()).then_some(sum.sum);
-    all(in_box).zip(all(sums.registered))
 }

@@ -11,6 +11,7 @@ use crate::http::{CONTINUE, Event, Parser, Request};
 use crate::tls::config::Config;
 use crate::tls::der::Certificate;
 use crate::tls::identity::Peer;
+use crate::tls::verifier::take_shown;
 
 /// The bytes that a client may send before its handshake is complete: four times what a box sends with an RSA chain.
 pub const HANDSHAKE_LIMIT: usize = 16_384;
@@ -92,6 +93,8 @@ pub struct Connection {
     /// How much the client has sent of its handshake.
     handshake: usize,
     peer: Option<Peer>,
+    /// Whom the certificate names that the client has shown.
+    shown: Option<Peer>,
     failure: Option<(Failure, String)>,
     /// Whether the client has said that it sends nothing more.
     peer_closed: bool,
@@ -125,6 +128,7 @@ impl Connection {
             hungry: true,
             handshake: 0,
             peer: None,
+            shown: None,
             failure: None,
             peer_closed: false,
             closed: false,
@@ -179,6 +183,13 @@ impl Connection {
     /// Who the client is, once its handshake is complete.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
+    }
+
+    /// Whom the certificate names that the client has shown, as soon as it is there and whatever was thought of it.
+    ///
+    /// Certificates are no secret: only [`Connection::peer`] has proved to be its holder.
+    pub fn shown(&self) -> Option<&Peer> {
+        self.shown.as_ref()
     }
 
     /// Why the connection was refused or broke.
@@ -291,7 +302,11 @@ impl Connection {
             if handshaking {
                 self.handshake += read;
             }
-            match self.tls.process_new_packets() {
+            let processed = self.tls.process_new_packets();
+            if let Some(shown) = take_shown() {
+                self.shown = Some(shown);
+            }
+            match processed {
                 Ok(state) => self.peer_closed = state.peer_has_closed(),
                 Err(error) => return self.fail(Failure::of(&error), describe(&error)),
             }

@@ -1,6 +1,6 @@
 //! The few fields of certificates and revocation lists that webpki keeps to itself (X.690, DER; RFC 5280).
 //!
-//! Only ever given what webpki has read before, and strict all the same: definite lengths in their shortest form.
+//! Strict: definite lengths in their shortest form. It is given any certificate that a client shows.
 
 use rustls::pki_types::UnixTime;
 use std::time::Duration;

@@ -139,6 +139,7 @@ fn a_box_is_known_by_its_certificate() {
     let mut client = connected();
     let peer = client.door.peer().unwrap().clone();
     assert_eq!((peer.role, peer.id), (Role::Box, 12));
+    assert_eq!(client.door.shown(), Some(&peer));
     assert_eq!(&*peer.serial, (0x7f << 120 | 1_u128).to_be_bytes());
     assert_eq!(peer.not_after, NOW + 50 * DAY);
     assert_eq!(client.door.failure(), None);
@@ -188,6 +189,9 @@ fn who_is_refused_hears_why() {
         assert_eq!(client.handshake(), Err(rustls::Error::AlertReceived(alert)));
         assert_eq!((client.door.failure(), client.door.peer()), (Some(failure), None));
         assert!(client.door.failure_detail().is_some());
+        // Named, and not believed; of another election nobody is.
+        let named = failure != Failure::NoCertificate && alert != AlertDescription::AccessDenied;
+        assert_eq!(client.door.shown().is_some(), named, "{failure:?}");
         assert_eq!(client.door.feed(b"x").unwrap(), (State::Failed, Vec::new()));
         assert_eq!(client.door.eof().0, State::Failed);
         assert!(client.door.close().is_empty() && client.door.respond(b"x", b"", true).is_empty());

@@ -1,5 +1,6 @@
 //! Which client certificates open the door: webpki's judgement, then the revocation list's, then the election's own rules.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -38,6 +39,17 @@ impl Revoked {
     }
 }
 
+thread_local! {
+    /// Whom the certificate names that was judged last on this thread. The verifier is every connection's, and rustls tells a
+    /// connection nothing of a certificate that it refuses: who drives a connection takes it right behind that.
+    static SHOWN: RefCell<Option<Peer>> = const { RefCell::new(None) };
+}
+
+/// Whom the certificate names that was judged on this thread since this was asked last, whatever the judgement.
+pub(super) fn take_shown() -> Option<Peer> {
+    SHOWN.take()
+}
+
 /// Wraps webpki's verifier, so that whoever is refused hears the right alert.
 #[derive(Debug)]
 pub(super) struct Verifier {
@@ -57,6 +69,10 @@ impl ClientCertVerifier for Verifier {
         _intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        let certificate = Certificate::read(end_entity);
+        let peer = certificate.as_ref().and_then(|certificate| Peer::of(certificate, &self.election));
+        let named = peer.is_some();
+        SHOWN.set(peer);
         // The CA's path length is 0: what it did not sign itself is not ours, and no chain is worth a search.
         let verified = self.webpki.verify_client_cert(end_entity, &[], now).map_err(|error| match error {
             // Another CA under our CA's name.
@@ -66,11 +82,11 @@ impl ClientCertVerifier for Verifier {
         if self.revoked.stale == StaleCrl::Refuse && now > self.revoked.next_update {
             return Err(CertificateError::Other(OtherError(Arc::new(NoFreshCrl))).into());
         }
-        let certificate = Certificate::read(end_entity).ok_or(CertificateError::BadEncoding)?;
+        let certificate = certificate.ok_or(CertificateError::BadEncoding)?;
         if self.revoked.contains(certificate.serial) {
             return Err(CertificateError::Revoked.into());
         }
-        if Peer::of(&certificate, &self.election).is_none() {
+        if !named {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         Ok(verified)
