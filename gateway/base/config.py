@@ -98,6 +98,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_seconds: Seconds = limits.REQUEST_SECONDS
     idle_seconds: Seconds = limits.IDLE_SECONDS
     attachment_bytes_per_second: Positive = limits.ATTACHMENT_BYTES_PER_SECOND
+    attachment_bytes_per_device: Positive = limits.ATTACHMENT_BYTES_PER_DEVICE
+    attachment_bytes_per_desk_station: Positive = limits.ATTACHMENT_BYTES_PER_DESK_STATION
+    attachment_reserve_bytes: Positive = limits.ATTACHMENT_RESERVE_BYTES
     queue_statements: Positive = limits.QUEUE_STATEMENTS
     batch_statements: Positive = limits.BATCH_STATEMENTS
     disk_reserve_bytes: Positive = limits.DISK_RESERVE_BYTES
@@ -105,6 +108,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     courier_requests_per_minute: Positive = limits.COURIER_REQUESTS_PER_MINUTE
     entries_per_device: Positive = limits.ENTRIES_PER_DEVICE
     entries_per_desk_station: Positive = limits.ENTRIES_PER_DESK_STATION
+    station_bytes_per_device: Positive = limits.STATION_BYTES_PER_DEVICE
     decision_bytes_per_member: Positive = limits.DECISION_BYTES_PER_MEMBER
     refusals_kept: Positive = limits.REFUSALS_KEPT
     web_connections: Positive = limits.WEB_CONNECTIONS
@@ -140,6 +144,9 @@ NOTES = {
     "limits.request_seconds": "One whole request, from its first byte to the end of the answer.",
     "limits.idle_seconds": "After the handshake or an answer, until the next request begins.",
     "limits.attachment_bytes_per_second": "A scan has its size divided by this, plus request_seconds.",
+    "limits.attachment_bytes_per_device": "Stored scans that one device's statements name.",
+    "limits.attachment_bytes_per_desk_station": "A desk has so many more for each station of its area.",
+    "limits.attachment_reserve_bytes": "On top of disk_reserve_bytes: statements come before scans.",
     "limits.queue_statements": "Waiting for the ledger; above it 503 and 'later'. Less than connections.",
     "limits.batch_statements": "In one transaction.",
     "limits.disk_reserve_bytes": "Below it nothing new is accepted (507): what was promised can be kept.",
@@ -147,6 +154,7 @@ NOTES = {
     "limits.courier_requests_per_minute": "A certificate of a courier or of a member of the commission.",
     "limits.entries_per_device": "New entries of one device over one certificate.",
     "limits.entries_per_desk_station": "A desk has so many more for each station of its area.",
+    "limits.station_bytes_per_device": "Of one device's packets that name one station.",
     "limits.decision_bytes_per_member": "Of the decisions that one member of the commission has signed.",
     "limits.refusals_kept": "Refused statements kept for `tallygate station`.",
     "limits.web_connections": "Of readers to the public port; at the cap one that waits makes room.",

@@ -22,6 +22,14 @@ IDLE_SECONDS = 5
 # Bytes a second that the upload of a scan must reach; its deadline is size ÷ this + REQUEST_SECONDS.
 ATTACHMENT_BYTES_PER_SECOND = 1_024
 
+# Bytes of stored scans that one device's statements name: its slips and the pages of some protocols, however
+# often they are scanned. Above it somebody has to look.
+ATTACHMENT_BYTES_PER_DEVICE = 268_435_456
+# A desk scans for many stations: so many more for each station of its area, some thirty pages.
+ATTACHMENT_BYTES_PER_DESK_STATION = 67_108_864
+# Bytes on top of DISK_RESERVE_BYTES that scans leave free: a million statements come before any scan.
+ATTACHMENT_RESERVE_BYTES = 1_073_741_824
+
 # Requests on one connection: everything a box has to say in a night, then it may connect again.
 REQUESTS_PER_CONNECTION = 100
 
@@ -46,6 +54,10 @@ COURIER_REQUESTS_PER_MINUTE = 3_000
 ENTRIES_PER_DEVICE = 256
 # A desk speaks for many stations: so many more for each station of its area.
 ENTRIES_PER_DESK_STATION = 16
+# Bytes of the packets of one device that name one station: thirty-two of the largest. All stand in the
+# station's object, at up to 4 bytes for one, and observers read objects of at most 64 MiB: a device adds 2 of
+# them, for however many stations it has entries.
+STATION_BYTES_PER_DEVICE = 524_288
 # Bytes of the decisions of one member of the commission: ten thousand with a sentence each. Their file in the
 # feed is made anew whenever one comes, so one stolen key must not make it as large as it likes.
 DECISION_BYTES_PER_MEMBER = 4_194_304

@@ -57,6 +57,9 @@ STATEMENT_OUTCOMES: Final = (
     "server.fault",
 )
 LEDGER_OPERATIONS: Final = ("append", "read")
+# Papers (scans): stored; known: it was there; refused: with a code, counted there; broken: the line broke or
+# was too slow; fault: the disk.
+PAPER_RESULTS: Final = ("stored", "known", "refused", "broken", "fault")
 
 
 class RoleMetrics:
@@ -107,6 +110,37 @@ class IngestMetrics(RoleMetrics):
         self.connections_limit: Final = Gauge(
             "tallygate_open_connections_limit", "The cap of open connections.", registry=registry
         )
+        self.disk_reserve: Final = Gauge(
+            "tallygate_disk_reserve_bytes",
+            "Bytes that stay free on the ledger's disk; below it nothing new is accepted.",
+            registry=registry,
+        )
+        self.election_clock: Final = Gauge(
+            "tallygate_election_clock_timestamp_seconds",
+            "The election's clock: real time, but in a rehearsal.",
+            registry=registry,
+        )
+        self.election_opens: Final = Gauge(
+            "tallygate_election_opens_timestamp_seconds",
+            "When the polls open, by the election's clock.",
+            registry=registry,
+        )
+        self.election_closes: Final = Gauge(
+            "tallygate_election_closes_timestamp_seconds",
+            "When the polls close, by the election's clock; stations may differ.",
+            registry=registry,
+        )
+        self.last_statement: Final = Gauge(
+            "tallygate_last_statement_timestamp_seconds",
+            "When something new was last accepted, by the election's clock; else when the process started.",
+            registry=registry,
+        )
+        self.recent_handshakes: Final = Gauge(
+            "tallygate_recent_handshakes",
+            "Handshakes of the last five minutes: good ones, and those refused for their certificate.",
+            ["result"],
+            registry=registry,
+        )
         self.handshakes: Final = Counter(
             "tallygate_tls_handshakes",
             "TLS handshakes on the box port, by result.",
@@ -133,6 +167,25 @@ class IngestMetrics(RoleMetrics):
         )
         self.inflight: Final = Gauge(
             "tallygate_inflight_uploads", "Uploads that wait for their answer.", registry=registry
+        )
+        self.papers: Final = Counter(
+            "tallygate_papers", "Uploads of papers (scans), by result.", ["result"], registry=registry
+        )
+        self.paper_bytes: Final = Counter(
+            "tallygate_papers_received_bytes",
+            "Bytes of papers that came in, also of those that were not stored.",
+            registry=registry,
+        )
+        self.papers_open: Final = Gauge(
+            "tallygate_papers_inflight", "Papers that are coming in now.", registry=registry
+        )
+        self.papers_limit: Final = Gauge(
+            "tallygate_papers_inflight_limit",
+            "Papers that may come in at once: a quarter of the connections.",
+            registry=registry,
+        )
+        self.papers_disk_free: Final = Gauge(
+            "tallygate_papers_disk_free_bytes", "Free bytes on the disk of the papers.", registry=registry
         )
         self.queue_limit: Final = Gauge(
             "tallygate_inflight_uploads_limit",
@@ -191,6 +244,7 @@ class IngestMetrics(RoleMetrics):
         present(self.reloads, ("ok", "failed"))
         present(self.statements, STATEMENT_OUTCOMES)
         present(self.ledger_failures, LEDGER_OPERATIONS)
+        present(self.papers, PAPER_RESULTS)
 
 
 # accepted; displaced: it waited for a request and was closed for a newcomer; turned_away: every other one was
@@ -249,6 +303,7 @@ class WebMetrics(RoleMetrics):
 # Seconds, with an edge at the promise: in a published snapshot within two.
 LAG_BUCKETS: Final = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 SNAPSHOT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+EXPORT_BUCKETS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 
 # The gate's (docs/feed.md).
 GATE_RULES: Final = (
@@ -261,11 +316,14 @@ GATE_RULES: Final = (
     "row",
     "reason",
     "share",
+    "threshold",
+    "seats",
     "progress",
     "status",
     "log",
     "chain",
     "replay",
+    "embargo",
 )
 # What the publisher's disk has failed in, and who can pause publication.
 PUBLISH_OPERATIONS: Final = ("start", "snapshot", "prune")
@@ -320,6 +378,32 @@ class PublishMetrics(RoleMetrics):
             ["by"],
             registry=registry,
         )
+        self.embargoed: Final = Gauge(
+            "tallygate_publication_embargoed",
+            "1 while the figures of the newest snapshot are under embargo.",
+            registry=registry,
+        )
+        self.no_room: Final = Gauge(
+            "tallygate_publish_no_room",
+            "1 while publication pauses so that the ledger's disk does not fill up.",
+            registry=registry,
+        )
+        self.export_snapshot: Final = Gauge(
+            "tallygate_export_snapshot_number",
+            "The snapshot of the newest exports that this process has made; 0: none.",
+            registry=registry,
+        )
+        self.export_seconds: Final = Histogram(
+            "tallygate_export_duration_seconds",
+            "One snapshot's exports, from the first file to the pointer.",
+            buckets=EXPORT_BUCKETS,
+            registry=registry,
+        )
+        self.export_failures: Final = Counter(
+            "tallygate_export_failures",
+            "Exports that could not be made; the next try is a minute later.",
+            registry=registry,
+        )
         self.failures: Final = Counter(
             "tallygate_publish_failures",
             "Failures of the feed's disk that ended the publisher, by operation.",
@@ -334,6 +418,14 @@ class PublishMetrics(RoleMetrics):
         self.missing_rosters: Final = Gauge(
             "tallygate_missing_rosters",
             "Rosters that a decision names and that are not on this machine.",
+            registry=registry,
+        )
+        self.papers_published: Final = Counter(
+            "tallygate_papers_published", "Papers (scans) that were copied into the feed.", registry=registry
+        )
+        self.papers_missing: Final = Gauge(
+            "tallygate_papers_missing",
+            "Papers that the published log names and that are not in the feed.",
             registry=registry,
         )
         self.stations: Final = Gauge(

@@ -12,6 +12,7 @@ from math import ceil
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.base.clock import SECOND, Clock
+from gateway.boxport.attachments import Taken
 from gateway.boxport.problems import KINDS, Problem, document
 from gateway.ledger.protocol import Receipt, Refused, Retry, Standing
 
@@ -96,6 +97,11 @@ class Answers:
     def json(self, body: bytes) -> Answer:
         """A document."""
         return self._head(200, "application/json", f"Content-Length: {len(body)}\r\n"), body
+
+    def stored(self, taken: Taken, body: bytes) -> Answer:
+        """The answer to a paper that is here, durably."""
+        status = 201 if taken == "stored" else 200
+        return self._head(status, "application/json", f"Content-Length: {len(body)}\r\n"), body
 
     def refused(self, refused: Refused) -> Answer:
         """The answer to an upload that is not in the log."""

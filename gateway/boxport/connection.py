@@ -24,11 +24,14 @@ from gateway.base.logs import Log
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport import problems
 from gateway.boxport.answers import END, END_AND_CLOSE, Answer
+from gateway.boxport.attachments import BarredError, CutOffError
+from gateway.boxport.handshakes import Handshakes
 from gateway.boxport.limits import (
     LINGER_BYTES,
     LINGER_SECONDS,
     MAX_BODY,
     RECEIVE_BYTES,
+    SILENT_SECONDS,
     TURNED_AWAY,
     Holder,
     Rates,
@@ -63,6 +66,7 @@ class Shared:
     Attributes:
         uploads: how many statements each holder may bring.
         rates: how many other requests it may make.
+        handshakes: who has knocked lately.
         handshakes_ok: the child of the metric, bound once.
         fail: ends the port, for the ledger has failed.
         stopping: every answer is its connection's last.
@@ -75,6 +79,7 @@ class Shared:
     rates: Rates
     limits: Limits
     metrics: IngestMetrics
+    handshakes: Handshakes
     handshakes_ok: Counter
     log: Log
     fail: Callable[[LedgerFailedError], None]
@@ -93,6 +98,7 @@ class Connection:
 
     __slots__ = (
         "_address",
+        "_body_until",
         "_config",
         "_displaced",
         "_holder",
@@ -103,6 +109,7 @@ class Connection:
         "_sock",
         "_tls",
         "_turned_away",
+        "_whole",
     )
 
     def __init__(
@@ -116,6 +123,10 @@ class Connection:
         self._tls = _core.TlsConnection(self._config, max_body=MAX_BODY)
         self._phase = HANDSHAKE
         self._served = 0
+        # Whether the request that is answered has been read to its end.
+        self._whole = False
+        # When the body that comes in parts must be answered, on Trio's clock.
+        self._body_until = 0.0
         # Requests in a row that were too many.
         self._turned_away = 0
         self._displaced = False
@@ -253,6 +264,7 @@ class Connection:
         shared = self._shared
         shared.handshakes_ok.inc()
         holder = (peer.role, peer.id)
+        shared.handshakes.good(holder)
         introduced = shared.slots.introduce(self, holder)
         if introduced != "refused":
             self._holder = holder
@@ -278,11 +290,16 @@ class Connection:
         except CoreError as error:
             (head, body), over, silent = shared.routes.refuse_unread(error), True, False
         else:
-            (head, body), over = await self._judge(request, peer)
-            whole = request.body is not None
+            self._whole = request.body is not None
+            try:
+                (head, body), over = await self._judge(request, peer)
+            except CutOffError:
+                shared.metrics.connections.labels("cut_off").inc()
+                await self._linger()
+                return False
             # Its peer has said that it will say no more.
-            silent = whole and not request.keep_alive
-            over = over or silent or not whole
+            silent = self._whole and not request.keep_alive
+            over = over or silent or not self._whole
         over = (
             over
             or shared.stopping
@@ -299,15 +316,12 @@ class Connection:
     async def _judge(self, request: _core.Request, peer: _core.Peer) -> tuple[Answer, bool]:
         """The answer to a request, and whether the connection ends with it."""
         shared = self._shared
+        barred = self._barred(peer)
+        if barred is not None:
+            return self._refuse(barred), True
+        # Under another CA whoever comes again is judged anew.
         config = shared.tls.config
-        last = False
-        if config is not self._config:
-            if config.is_revoked(peer.serial):
-                return self._refuse(problems.REVOKED), True
-            # Under another CA whoever comes again is judged anew.
-            last = config.ca != self._config.ca
-        if shared.tls.clock() > peer.not_after:
-            return self._refuse(problems.EXPIRED), True
+        last = config is not self._config and config.ca != self._config.ca
         if self._holder is None:
             return self._refuse(problems.TOO_MANY_CONNECTIONS), True
         rates = shared.uploads if is_upload(request) else shared.rates
@@ -318,16 +332,73 @@ class Connection:
             return refusal, last or self._turned_away >= TURNED_AWAY
         self._turned_away = 0
         try:
-            return await shared.routes.answer(request, peer), last
+            return await shared.routes.answer(request, peer, self), last
         except LedgerFailedError as error:
             shared.fail(error)
             return self._refuse(problems.STOPPING), True
-        except (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (CutOffError, trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
             # A panic of the core is no Exception.
             self._fault(error)
             return self._refuse(problems.FAULT), True
+
+    def _barred(self, peer: _core.Peer) -> Problem | None:
+        """Why the certificate is no longer good that was when its connection began; None: it is."""
+        tls = self._shared.tls
+        if tls.config is not self._config and tls.config.is_revoked(peer.serial):
+            return problems.REVOKED
+        return problems.EXPIRED if tls.clock() > peer.not_after else None
+
+    async def begin(self, seconds: float) -> None:
+        """See `gateway.boxport.attachments.Body.begin`."""
+        self._phase = READING
+        self._body_until = trio.current_time() + seconds
+        self._scope.deadline = self._body_until
+        try:
+            out = self._tls.accept_body()
+            if out:
+                await self._send(out)
+        except OSError:
+            raise CutOffError from None
+
+    async def part(self) -> tuple[bytes, bool]:
+        """See `gateway.boxport.attachments.Body.part`."""
+        try:
+            # Nothing first: the part may be here already.
+            state, out = self._tls.feed(b"")
+            while state != "body":
+                if out:
+                    await self._send(out)
+                if state != "more":
+                    raise CutOffError
+                state, out = self._tls.feed(await self._more_of_body())
+            if out:
+                await self._send(out)
+        except OSError:
+            # Of the line: who stores the parts takes an OSError for its disk's.
+            raise CutOffError from None
+        peer = self._tls.peer
+        barred = None if peer is None else self._barred(peer)
+        if barred is not None:
+            raise BarredError(barred)
+        data, self._whole = self._tls.body()
+        if self._whole:
+            self._phase = WORKING
+            self._scope.deadline = self._body_until
+        return data, self._whole
+
+    async def _more_of_body(self) -> bytes:
+        """What arrives next of a body, within its silence."""
+        self._scope.deadline = min(self._body_until, trio.current_time() + SILENT_SECONDS)
+        received = self._receive()
+        while received is None:
+            await wait_readable(self._sock)
+            received = self._receive()
+        if not received:
+            self._tls.eof()
+            raise CutOffError
+        return received
 
     async def _linger(self) -> None:
         """Lets the peer hear the last answer or alert before the connection is closed.
@@ -383,7 +454,9 @@ class Connection:
 
     def _handshake_failed(self, result: str) -> None:
         self._shared.metrics.handshakes.labels(result).inc()
-        words = self._tls.failure_detail
+        words, shown = self._tls.failure_detail, self._tls.shown
+        named = None if shown is None else (shown.role, shown.id)
+        self._shared.handshakes.refused(named, result, words, self._who())
         self._shared.log("boxport.handshake", result=result, peer=self._who(), words=words)
 
     def _fault(self, error: BaseException) -> None:

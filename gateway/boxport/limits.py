@@ -35,6 +35,10 @@ MAX_BODY: Final = 16_384
 LINGER_SECONDS: Final = 2
 LINGER_BYTES: Final = 1_048_576
 
+# Seconds of a paper without a byte: whoever is silent for longer has lost the line, and would keep its slot
+# for the hours that a slow one may need.
+SILENT_SECONDS: Final = 60
+
 # Answers 429 in a row that end a connection: whoever does not wait has to shake hands before the next.
 TURNED_AWAY: Final = 3
 

@@ -18,7 +18,9 @@ from gateway.base.errors import TallygateError
 from gateway.base.logs import Log
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport.answers import Answers
+from gateway.boxport.attachments import Attachments
 from gateway.boxport.connection import Connection, Shared
+from gateway.boxport.handshakes import Handshakes
 from gateway.boxport.limits import (
     ACCEPT_BATCH,
     ACCEPT_PAUSE,
@@ -123,6 +125,7 @@ class BoxPort:
         listeners: of `open_listeners`; owned from here on.
         tls: certificate, key, CA and CRL, and their reload.
         intake: the sequencer.
+        attachments: takes papers.
         limits: of tallygate.toml.
         metrics: of the process.
         log: of the process.
@@ -130,6 +133,9 @@ class BoxPort:
         until: real seconds until the election's clock shows an instant (ms), for Retry-After.
         disk_ok: whether the disk has its reserve: a figure that somebody else keeps fresh.
         jitter: evenly from [0, 1).
+
+    Attributes:
+        handshakes: who has knocked lately.
     """
 
     def __init__(
@@ -137,6 +143,7 @@ class BoxPort:
         listeners: Sequence[socket.socket],
         tls: BoxTls,
         intake: Intake,
+        attachments: Attachments,
         *,
         limits: Limits,
         metrics: IngestMetrics,
@@ -153,18 +160,22 @@ class BoxPort:
         self._accepted = metrics.connections.labels("accepted")
         self._answers = Answers(clock, until, jitter)
         self._slots = Slots(limits)
+        self.handshakes: Final = Handshakes(clock)
         self._shared = Shared(
             tls=tls,
-            routes=Routes(intake, self._answers, disk_ok, metrics),
+            routes=Routes(intake, attachments, self._answers, disk_ok, metrics),
             slots=self._slots,
             uploads=Rates(limits),
             rates=Rates(limits),
             limits=limits,
             metrics=metrics,
+            handshakes=self.handshakes,
             handshakes_ok=metrics.handshakes.labels("ok"),
             log=log,
             fail=self._fail,
         )
+        metrics.recent_handshakes.labels("ok").set_function(lambda: self.handshakes.recent().good)
+        metrics.recent_handshakes.labels("refused").set_function(lambda: self.handshakes.recent().refused)
         metrics.connections_limit.set(limits.connections)
         metrics.open_connections.set_function(lambda: self._slots.open)
         self._accepting = trio.CancelScope()

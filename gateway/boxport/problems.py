@@ -40,6 +40,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "statement.unknown_device": Kind(422, "The signer is not known"),
     "statement.too_early": Kind(425, "It is too early for this statement"),
     "statement.not_logged": Kind(404, "No such statement is in the log"),
+    "attachment.hash": Kind(422, "This is not the paper that was named"),
+    "attachment.not_named": Kind(422, "No logged statement names this paper"),
     "limit.device": Kind(429, "This certificate or device has used up its share"),
     "limit.overload": Kind(503, "The gateway is busy"),
     "limit.storage": Kind(507, "The gateway's disk is nearly full"),
@@ -64,6 +66,53 @@ TOO_LARGE: Final = Problem(
     "request.too_large", "a statement has at most 16,384 bytes (docs/packet.md)", "never"
 )
 MEDIA_TYPE: Final = Problem("request.media_type", "send it as Content-Type: application/cose", "fix")
+PAPER_TYPE: Final = Problem(
+    "request.media_type",
+    "send it as Content-Type: application/pdf, image/png, image/jpeg or image/tiff, whichever the statement "
+    "names",
+    "fix",
+)
+PAPER_TOO_LARGE: Final = Problem(
+    "request.too_large", "a paper has at most 20,971,520 bytes (docs/packet.md)", "never"
+)
+PAPER_ROLE: Final = Problem(
+    "identity.role",
+    "a member of the commission uploads decisions; papers come from the device that names them or from a "
+    "courier",
+    "fix",
+)
+NOT_NAMED: Final = Problem(
+    "attachment.not_named",
+    "no packet in the log that this certificate may speak for names a paper with this hash: send the "
+    "statement first, and the paper when it has its receipt",
+    "fix",
+)
+NOT_ITS_HASH: Final = Problem(
+    "attachment.hash",
+    "the bytes that came have another SHA-256 than the path names: the file was changed, send the one that "
+    "was signed for",
+    "fix",
+)
+NOT_ITS_MEDIUM: Final = Problem(
+    "attachment.hash",
+    "the bytes do not begin as a file of the named medium does: send the file that was signed for; if it is "
+    "of another medium, sign a statement that says so",
+    "fix",
+)
+PAPERS_OVERLOAD: Final = Problem(
+    "limit.overload",
+    "as many papers are coming in as may at once, so that statements always find room; send it again",
+    "later",
+)
+PAPERS_QUOTA: Final = Problem(
+    "limit.device",
+    "the stored papers of this device have used up its share of the disk; keep the file, and call the "
+    "operator",
+    "later",
+)
+PAPERS_STORAGE: Final = Problem(
+    "limit.storage", "no papers are taken until there is room on the disk; keep the file", "later"
+)
 REVOKED: Final = Problem(
     "identity.revoked",
     "the certificate was revoked after this connection began: another one is needed",
@@ -82,12 +131,12 @@ TOO_MANY_CONNECTIONS: Final = Problem(
 )
 NO_ANSWER: Final = Problem(
     "limit.overload",
-    "there was no answer in time; it may be in the log all the same: send the same bytes again",
+    "there was no answer in time; it may have been taken all the same: send the same bytes again",
     "later",
 )
 STOPPING: Final = Problem(
     "limit.overload",
-    "the gateway has stopped; the statement may be in the log all the same: send the same bytes again",
+    "the gateway has stopped; it may have been taken all the same: send the same bytes again",
     "later",
 )
 STORAGE: Final = Problem(
@@ -97,7 +146,7 @@ NOT_LOGGED: Final = Problem(
     "statement.not_logged", "no statement with this id is in the log: send the statement itself", "later"
 )
 FAULT: Final = Problem(
-    "server.fault", "the fault is the gateway's, not the statement's: send the same bytes again", "later"
+    "server.fault", "the fault is the gateway's, not the sender's: send the same bytes again", "later"
 )
 
 

@@ -16,16 +16,18 @@ from gateway import _core
 from gateway.base.errors import CoreError
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport import problems
-from gateway.boxport.answers import Answer, Answers
+from gateway.boxport.answers import ENTRIES_WAIT, Answer, Answers
+from gateway.boxport.attachments import Attachments, Body
 from gateway.boxport.problems import Problem
 from gateway.ledger.protocol import Logged
 from gateway.sequencer.protocol import Intake
 
 STATEMENTS: Final = "/v1/statements"
+ATTACHMENTS: Final = "/v1/attachments"
 STATEMENT_TYPE: Final = "application/cose"
 
-# Called with the request, who sends it, and the last part of a path that has one.
-Handler: TypeAlias = Callable[[_core.Request, _core.Peer, str], Awaitable[Answer]]
+# Called with the request, who sends it, the last part of a path that has one, and the body of a PUT.
+Handler: TypeAlias = Callable[[_core.Request, _core.Peer, str, Body], Awaitable[Answer]]
 
 # RFC 9052, section 9.3.1, has a parameter for the type; it says nothing that the bytes do not say.
 _COSE: Final = re.compile(r'application/cose[ \t]*(?:;[ \t]*cose-type="?cose-sign1"?[ \t]*)?', re.IGNORECASE)
@@ -44,19 +46,27 @@ class Routes:
 
     Args:
         intake: the sequencer.
+        attachments: takes papers.
         answers: makes the answers.
         disk_ok: whether the disk has its reserve; asked for each upload, so it is a look at a figure.
         metrics: uploads that wait, and how long each took.
     """
 
     def __init__(
-        self, intake: Intake, answers: Answers, disk_ok: Callable[[], bool], metrics: IngestMetrics
+        self,
+        intake: Intake,
+        attachments: Attachments,
+        answers: Answers,
+        disk_ok: Callable[[], bool],
+        metrics: IngestMetrics,
     ) -> None:
         self._intake = intake
+        self._attachments = attachments
         self._answers = answers
         self._disk_ok = disk_ok
         self._took = metrics.uploads.observe
         self._refused = metrics.requests_refused
+        self._papers = metrics.papers
         self._inflight = 0
         metrics.inflight.set_function(lambda: self._inflight)
         # Whole paths, and paths of which the last part is a name.
@@ -66,15 +76,22 @@ class Routes:
         }
         self._below: Final = {
             STATEMENTS: _route({"GET": self._receipt}),
+            ATTACHMENTS: _route({"PUT": self._attach}),
         }
         routes = (*self._exact.values(), *self._below.values())
         self._methods = ", ".join(sorted({method for route in routes for method in route.handlers}))
 
-    async def answer(self, request: _core.Request, peer: _core.Peer) -> Answer:
-        """Answers a whole request of a certificate that is good.
+    async def answer(self, request: _core.Request, peer: _core.Peer, body: Body) -> Answer:
+        """Answers a request of a certificate that is good.
+
+        Args:
+            request: whole, but for the body of a PUT.
+            peer: whose certificate it is.
+            body: of a PUT.
 
         Raises:
             LedgerFailedError: nothing can be promised any more.
+            CutOffError: the line broke within the body.
         """
         path = request.path
         name = ""
@@ -87,7 +104,7 @@ class Routes:
         handler = route.handlers.get(request.method)
         if handler is None:
             return self.refuse(route.not_allowed, lines=f"Allow: {', '.join(route.handlers)}\r\n")
-        return await handler(request, peer, name)
+        return await handler(request, peer, name, body)
 
     def refuse(self, problem: Problem, *, least: float = 0, lines: str = "") -> Answer:
         """Refuses for the port, and counts it: what the sequencer refuses, the sequencer counts."""
@@ -100,7 +117,7 @@ class Routes:
         lines = f"Allow: {self._methods}\r\n" if error.code == "request.method" else ""
         return self.refuse(Problem(error.code, error.detail + where, "fix"), lines=lines)
 
-    async def _upload(self, request: _core.Request, peer: _core.Peer, _: str) -> Answer:
+    async def _upload(self, request: _core.Request, peer: _core.Peer, _: str, __: Body) -> Answer:
         content_type = request.content_type
         if content_type != STATEMENT_TYPE and not _COSE.fullmatch(content_type or ""):
             return self.refuse(problems.MEDIA_TYPE)
@@ -128,7 +145,22 @@ class Routes:
             return self.refuse(problems.STORAGE)
         return self._answers.logged("duplicate", receipt)
 
-    async def _receipt(self, _: _core.Request, __: _core.Peer, name: str) -> Answer:
+    async def _attach(self, request: _core.Request, peer: _core.Peer, name: str, body: Body) -> Answer:
+        result = "broken"
+        try:
+            found = await self._attachments.want(request, peer, name)
+            taken = found if isinstance(found, Problem) else await self._attachments.take(found, body)
+            if isinstance(taken, Problem):
+                result = "fault" if taken is problems.FAULT else "refused"
+                # Of the share of the disk nothing refills by itself.
+                least = ENTRIES_WAIT.least if taken is problems.PAPERS_QUOTA else 0
+                return self.refuse(taken, least=least)
+            result = taken
+            return self._answers.stored(taken, _encode({"sha256": name, "size": request.content_length}))
+        finally:
+            self._papers.labels(result).inc()
+
+    async def _receipt(self, _: _core.Request, __: _core.Peer, name: str, ___: Body) -> Answer:
         if not _ID.fullmatch(name):
             return self.refuse(problems.PATH)
         receipt = await self._intake.receipt(bytes.fromhex(name))
@@ -136,7 +168,7 @@ class Routes:
             return self.refuse(problems.NOT_LOGGED)
         return self._answers.receipt(receipt)
 
-    async def _present(self, _: _core.Request, peer: _core.Peer, __: str) -> Answer:
+    async def _present(self, _: _core.Request, peer: _core.Peer, __: str, ___: Body) -> Answer:
         return self._answers.json(_encode(await self._intake.present(peer)))
 
 

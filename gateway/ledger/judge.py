@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gateway.ledger.protocol import MAX_ROUTE, Refused, Standing, Submission
+from gateway.ledger.protocol import MAX_ROUTE, MAX_STATEMENT, Refused, Standing, Submission
 
 # Payloads under one (device, sequence): two prove an equivocation, four leave no doubt, more would be a
 # way for one stolen key to fill the log.
@@ -31,6 +31,12 @@ TOO_MANY_ENTRIES: Final = Refused(
     "can bring them, or the operator raises limits.entries_per_device",
     "later",
 )
+TOO_MANY_BYTES: Final = Refused(
+    "limit.device",
+    "the log holds as many bytes of this device's packets about this station as it may: if they are not all "
+    "meant, somebody has to look at the device; else the operator raises limits.station_bytes_per_device",
+    "later",
+)
 TOO_MANY_DECISIONS: Final = Refused(
     "limit.device",
     "the log holds as many bytes of decisions of this member of the commission as it may: if somebody else "
@@ -46,10 +52,13 @@ class Known:
     Attributes:
         payloads: of each (device, sequence) the different payloads as `payload` gives them.
         entries: how many entries each (device, route) has; it may hold others too, and is not changed.
+        bytes: of the packets of each (device, station); those of a device that is far from its quota may be
+            missing (`may_fill`). It may hold others too, and is not changed.
     """
 
     payloads: Mapping[tuple[int, int], Iterable[bytes]]
     entries: Mapping[tuple[int, str], int]
+    bytes: Mapping[tuple[int, int], int]
 
 
 class Place(NamedTuple):
@@ -64,6 +73,11 @@ class Verdict(NamedTuple):
 
     answers: list[Place | Refused]
     fresh: list[Submission]
+
+
+def may_fill(entries: int, quota: int) -> bool:
+    """Whether so many packets can have more than so many bytes: else nobody need add them up."""
+    return entries * MAX_STATEMENT > quota
 
 
 def payload(statement: bytes) -> bytes:
@@ -97,6 +111,7 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
     found = dict(places)
     payloads = {key: set(these) for key, these in known.payloads.items()}
     added: dict[tuple[int, str], int] = {}
+    said: dict[tuple[int, int], int] = {}
     answers: list[Place | Refused] = []
     fresh: list[Submission] = []
     for submission in batch:
@@ -109,8 +124,8 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
             answers.append(Place("duplicate", index))
             continue
         standing: Standing = "accepted"
-        device, sequence = statement.device, statement.sequence
-        if device is not None and sequence is not None:
+        device, station, sequence = statement.device, statement.station, statement.sequence
+        if device is not None and station is not None and sequence is not None:
             mine = payload(statement.encoded)
             beside = payloads.get((device, sequence))
             if beside is not None and mine not in beside and len(beside) >= MAX_PAYLOADS:
@@ -121,7 +136,13 @@ def judge(batch: Sequence[Submission], places: Mapping[bytes, int], known: Known
             if submission.quota is not None and known.entries.get(over, 0) + new >= submission.quota:
                 answers.append(TOO_MANY_ENTRIES)
                 continue
+            about, most = (device, station), submission.station_bytes
+            spoken = said.get(about, 0) + len(statement.encoded)
+            if most is not None and known.bytes.get(about, 0) + spoken > most:
+                answers.append(TOO_MANY_BYTES)
+                continue
             added[over] = new + 1
+            said[about] = spoken
             if beside is None:
                 payloads[device, sequence] = {mine}
             elif mine not in beside:

@@ -3,17 +3,20 @@
 What lives here: duplicates, conflicts and quotas looked up for a whole batch at once. Each step of SQLite
 gives the GIL away and has to wait for it again, so a statement answers one row: JSON, which is "[]" for a
 batch of nothing but new statements. How many entries a device has over each route is asked once and then
-kept up.
+kept up; how many bytes it has about each station only of one that has entries enough to reach its quota.
 """
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import apsw
 import msgspec
 
-from gateway.ledger.judge import Known, payload
+from gateway import _core
+from gateway.base.errors import CoreError
+from gateway.ledger.judge import Known, may_fill, payload
 from gateway.ledger.protocol import Submission
 from gateway.ledger.schema import Row, rows, value
 
@@ -36,6 +39,7 @@ COUNT_ENTRIES: Final = (
     "SELECT signer, route, count(*) AS entries FROM entry INDEXED BY entry_signer "
     "WHERE kind = 1 AND signer IN ({}) GROUP BY signer, route)"
 )
+OF_DEVICE: Final = "SELECT statement FROM entry INDEXED BY entry_signer WHERE kind = 1 AND signer = ?"
 FIND_STATEMENTS: Final = "SELECT signer, sequence, statement FROM entry WHERE idx IN ({})"
 
 
@@ -46,6 +50,10 @@ class Lookup:
         self._connection = connection
         self._counted: set[int] = set()
         self._entries: dict[tuple[int, str], int] = {}
+        # Of the counted devices: entries over all routes; and whose bytes are added up, by station.
+        self._totals: Counter[int] = Counter()
+        self._summed: set[int] = set()
+        self._bytes: dict[tuple[int, int], int] = {}
 
     def places(self, ids: Sequence[bytes]) -> dict[bytes, int]:
         """The index of each id that the log holds.
@@ -83,15 +91,22 @@ class Lookup:
                 places[_unhex(identity)] = index
                 beside.setdefault((device, sequence), []).append(index)
         self._count({device for device, _ in pairs})
+        self._sum(batch)
         payloads = self._payloads(batch, places, beside) if beside else {}
-        return places, Known(payloads, self._entries)
+        return places, Known(payloads, self._entries, self._bytes)
 
     def committed(self, fresh: Iterable[Submission]) -> None:
         """Counts what the log now holds besides."""
         for one in fresh:
-            if (device := one.statement.device) is not None and device in self._counted:
+            statement = one.statement
+            device, station = statement.device, statement.station
+            if device is not None and device in self._counted:
                 key = device, one.route
                 self._entries[key] = self._entries.get(key, 0) + 1
+                self._totals[device] += 1
+            if device is not None and station is not None and device in self._summed:
+                about = device, station
+                self._bytes[about] = self._bytes.get(about, 0) + len(statement.encoded)
 
     def _count(self, devices: set[int]) -> None:
         missing = devices - self._counted
@@ -100,12 +115,36 @@ class Lookup:
         if len(self._counted) + len(missing) > _MOST_COUNTED:
             self._counted.clear()
             self._entries.clear()
+            self._totals.clear()
+            self._summed.clear()
+            self._bytes.clear()
             missing = devices
         for part in _parts(list(missing)):
             text = self._json(_statement(COUNT_ENTRIES, "?", len(part)), part)
             for device, route, entries in _decode(text, list[tuple[int, str, int]]):
                 self._entries[device, route] = entries
+                self._totals[device] += entries
             self._counted.update(part)
+
+    def _sum(self, batch: Sequence[Submission]) -> None:
+        """Adds up the bytes of those devices of the batch that may reach their quota with it."""
+        coming: Counter[int] = Counter()
+        quotas: dict[int, int] = {}
+        for one in batch:
+            device, quota = one.statement.device, one.station_bytes
+            if device is not None and quota is not None and device not in self._summed:
+                coming[device] += 1
+                quotas[device] = min(quota, quotas.get(device, quota))
+        for device, quota in quotas.items():
+            if may_fill(self._totals[device] + coming[device], quota):
+                for row in rows(self._connection, OF_DEVICE, (device,)):
+                    match row:
+                        case (bytes() as encoded,):
+                            about = device, _station(encoded)
+                            self._bytes[about] = self._bytes.get(about, 0) + len(encoded)
+                        case _:
+                            raise apsw.CorruptError("an entry's statement has changed")
+                self._summed.add(device)
 
     def _payloads(
         self, batch: Sequence[Submission], places: dict[bytes, int], beside: dict[tuple[int, int], list[int]]
@@ -131,6 +170,17 @@ class Lookup:
         if not isinstance(found, str):
             raise apsw.CorruptError("SQLite does not answer in JSON")
         return found
+
+
+def _station(encoded: bytes) -> int:
+    """The station that a packet of the log names."""
+    try:
+        station = _core.decode(encoded).station
+    except CoreError as error:
+        raise apsw.CorruptError(f"an entry is no statement any more: {error}") from error
+    if station is None:
+        raise apsw.CorruptError("a packet has become a decision")
+    return station
 
 
 def _parts(things: Sequence[_T]) -> Iterator[tuple[_T, ...]]:

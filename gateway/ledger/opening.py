@@ -12,9 +12,8 @@ from typing import Final, NoReturn
 from gateway import _core
 from gateway.base.errors import CoreError, TallygateError
 from gateway.base.files import read_bounded
+from gateway.ledger.protocol import MAX_STATEMENT
 
-# A statement's largest size (docs/packet.md).
-_MAX_STATEMENT: Final = 16_384
 # A definition has at most 64 commission keys; a folder with more files than that is something else.
 _MAX_FILES: Final = 64
 _REHEARSAL: Final = "rehearsal.invalid"
@@ -60,14 +59,14 @@ def read_opening(folder: Path, definition: _core.Definition, log_key: bytes, ros
     if not files:
         raise TallygateError(
             "opening.missing",
-            "the log is not open and there is no decision 1 here: put the commission's signatures of it "
-            "(from tallygate-decide) into this folder as <name>.cose",
+            "the log is not open and there is no decision 1 here: `tallygate open NIGHT FILE` puts the "
+            "commission's signatures into this folder",
             place=str(folder),
         )
     if len(files) > _MAX_FILES:
         raise TallygateError("opening.count", f"more than {_MAX_FILES} signatures", place=str(folder))
     try:
-        statements = [read_bounded(file, _MAX_STATEMENT) for file in files]
+        statements = [read_bounded(file, MAX_STATEMENT) for file in files]
     except TallygateError as error:
         raise TallygateError("opening.malformed", error.detail, place=error.place) from None
     opening = check_opening(statements, definition, log_key, places=[str(file) for file in files])

@@ -20,6 +20,9 @@ MAX_ROUTE: Final = 64
 # The route of the opening, which no certificate brought.
 OPENING_ROUTE: Final = "opening"
 
+# Bytes of a statement (docs/packet.md).
+MAX_STATEMENT: Final = 16_384
+
 # Bytes of a refused upload that are kept: its envelope's head and the first fields, never a whole packet.
 MAX_EXCERPT: Final = 64
 
@@ -45,12 +48,15 @@ class Submission:
         route: role and number of the uploading certificate (``box:17``), 1 to `MAX_ROUTE` bytes of ASCII.
         quota: how many entries this device may have over this route; None: as many as it likes. Of a decision
             only 0 says something: none more.
+        station_bytes: how many bytes the packets of this device may have that name its station, over all
+            routes; None: as many as it likes. Of a decision it says nothing.
     """
 
     statement: _core.Statement
     received_at: int
     route: str
     quota: int | None
+    station_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,9 @@ class Ledger(Protocol):
     def refusals(self, limit: int) -> list[Refusal]:
         """The newest refusals that are written, newest first."""
 
+    def refusals_of(self, devices: Sequence[int], limit: int) -> list[Refusal]:
+        """The newest refusals that are written of these devices, at most a thousand; newest first."""
+
     def named(self, sha256: bytes) -> list[Named]:
         """Which logged packets name this paper."""
 
@@ -224,6 +233,9 @@ class Ledger(Protocol):
 
     def attachment(self, sha256: bytes) -> Attachment | None:
         """The paper, if its bytes are stored."""
+
+    def stored_bytes(self) -> dict[int, int]:
+        """How many bytes of stored papers the packets of each device name; reads every paper's row."""
 
     def close(self) -> None:
         """Writes what is left and gives the store free. Further calls raise `LedgerFailedError`."""

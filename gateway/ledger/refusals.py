@@ -32,6 +32,10 @@ _SHA256: Final = 32
 # number stands first and big-endian: the order of the records is that of the refusals.
 _RECORD: Final = struct.Struct(f">QQ?Q{_MAX_CODE}s{_SHA256}sB{MAX_EXCERPT}sI")
 _CHECKSUM: Final = 4
+# Where whether there is a device, and the device, stand in a record, as SQLite counts: from 1.
+DEVICE_AT: Final = struct.calcsize(">QQ") + 1
+_DEVICE: Final = struct.Struct(">?Q")
+DEVICE_BYTES: Final = _DEVICE.size
 
 
 def encode(number: int, refusal: Refusal) -> bytes:
@@ -49,6 +53,11 @@ def encode(number: int, refusal: Refusal) -> bytes:
         0,
     )[:-_CHECKSUM]
     return record + zlib.crc32(record).to_bytes(_CHECKSUM, "big")
+
+
+def device_key(device: int) -> bytes:
+    """What stands at `DEVICE_AT` in the records of a device."""
+    return _DEVICE.pack(True, device)
 
 
 def decode(record: object) -> tuple[int, Refusal] | None:

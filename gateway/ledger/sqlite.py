@@ -66,6 +66,9 @@ from gateway.ledger.writing import insert, named, signer_of
 # written back in well under a second, and a crash leaves no more than that to read.
 CHECKPOINT_PAGES: Final = 4_096
 
+# Devices whose refusals are asked for at once: a station has a few.
+_MOST_DEVICES: Final = 1_000
+
 _NOT_OPEN: Final = Refused(
     "log.not_open", "the commission has not opened the log yet; send the same bytes again later", "later"
 )
@@ -77,6 +80,14 @@ _DECISIONS: Final = (
     "SELECT idx, statement, received_at, route FROM entry INDEXED BY entry_signer WHERE kind = ? ORDER BY idx"
 )
 _REFUSALS: Final = "SELECT record FROM refusal ORDER BY record DESC LIMIT ?"
+_REFUSALS_OF: Final = (
+    "SELECT record FROM refusal WHERE substr(record, ?, ?) IN ({}) ORDER BY record DESC LIMIT ?"
+)
+# A device may name a paper for several stations or under several media: its bytes are there once.
+_STORED_BYTES: Final = (
+    "SELECT device, sum(size) FROM (SELECT DISTINCT named.device, attachment.sha256, attachment.size "
+    "FROM attachment JOIN named USING (sha256)) GROUP BY device"
+)
 LAST: Final = (
     "SELECT sequence, id FROM entry WHERE kind = ?1 AND signer = ?2 AND sequence = ("
     "SELECT max(sequence) FROM entry WHERE kind = ?1 AND signer = ?2) ORDER BY idx LIMIT 1"
@@ -304,14 +315,25 @@ class SqliteLedger:
     def refusals(self, limit: int) -> list[Refusal]:
         """See `gateway.ledger.protocol.Ledger.refusals`."""
         with self._serving("reading refusals"):
-            found = []
-            wanted = min(limit, self._refusals_kept)
-            for (record,) in rows(self._connection, _REFUSALS, (wanted,)):
-                decoded = refusals.decode(record)
-                if decoded is None:
-                    raise apsw.CorruptError("a refusal has changed")
-                found.append(decoded[1])
-            return found
+            return self._refusals(_REFUSALS, (min(limit, self._refusals_kept),))
+
+    def refusals_of(self, devices: Sequence[int], limit: int) -> list[Refusal]:
+        """See `gateway.ledger.protocol.Ledger.refusals_of`."""
+        keys = tuple(refusals.device_key(device) for device in devices[:_MOST_DEVICES])
+        if not keys:
+            return []
+        with self._serving("reading refusals"):
+            sql = _REFUSALS_OF.format(",".join("?" * len(keys)))
+            return self._refusals(sql, (refusals.DEVICE_AT, refusals.DEVICE_BYTES, *keys, limit))
+
+    def _refusals(self, sql: str, bindings: Row) -> list[Refusal]:
+        found = []
+        for (record,) in rows(self._connection, sql, bindings):
+            decoded = refusals.decode(record)
+            if decoded is None:
+                raise apsw.CorruptError("a refusal has changed")
+            found.append(decoded[1])
+        return found
 
     def named(self, sha256: bytes) -> list[Named]:
         """See `gateway.ledger.protocol.Ledger.named`."""
@@ -350,6 +372,18 @@ class SqliteLedger:
                 ):
                     return Attachment(sha256, size, media, received_at)
             raise apsw.CorruptError("a stored paper's row has changed")
+
+    def stored_bytes(self) -> dict[int, int]:
+        """See `gateway.ledger.protocol.Ledger.stored_bytes`."""
+        with self._serving("adding up papers"):
+            found: dict[int, int] = {}
+            for row in rows(self._connection, _STORED_BYTES):
+                match row:
+                    case (int() as device, int() as size):
+                        found[device] = size
+                    case _:
+                        raise apsw.CorruptError("a named paper has changed")
+            return found
 
     def close(self) -> None:
         """See `gateway.ledger.protocol.Ledger.close`. After a failure nothing is written; twice is once."""

@@ -53,6 +53,13 @@ class Assigned(NamedTuple):
     closes_at: int
 
 
+class Posted(NamedTuple):
+    """A device of a station; `revoked`: a decision 2 in effect names it."""
+
+    device: _core.Device
+    revoked: bool
+
+
 class Council:
     """Made in a thread: it reads the ledger and roster folders.
 
@@ -107,6 +114,25 @@ class Council:
         authority = self._authority
         closing = ((station, authority.closes_at(station)) for station in authority.stations(device))
         return tuple(Assigned(station, at) for station, at in closing if at is not None)
+
+    def posted(self, station: int) -> tuple[Posted, ...]:
+        """The devices that are assigned to the station now, ascending; reads the whole roster."""
+        authority, definition = self._authority, self.definition
+        said = dict(authority.reassigned(station))
+        found = [
+            device
+            for device in authority.assignments.devices()
+            if said.get(
+                device.number,
+                station in device.stations
+                or (device.area is not None and definition.holds(device.area, station)),
+            )
+        ]
+        return tuple(Posted(one, authority.revoked_at(one.number) is not None) for one in found)
+
+    def is_cancelled(self, station: int) -> bool:
+        """Whether a decision 12 in effect names the station."""
+        return self._authority.is_cancelled(station)
 
     def learn(self, decisions: Sequence[Decision]) -> None:
         """Takes decisions that have just been committed, in the log's order.

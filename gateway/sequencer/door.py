@@ -1,8 +1,9 @@
 """The last checks at the door: who brings a statement, and whether it is time for it.
 
-What lives here: `Door`, made for one roster, and its refusals (docs/box-port.md, "Checks at the door"). It
-runs after the checks of the bytes themselves (size to signature, `gateway._core.check_statements`) and before
-the ledger, which keeps the quotas that are computed here. Nothing here waits or reads a clock.
+What lives here: `Door`, made for one roster, its refusals (docs/box-port.md, "Checks at the door"), and whose
+papers a certificate may bring. It runs after the checks of the bytes themselves (size to signature,
+`gateway._core.check_statements`) and before the ledger, which keeps the quotas that are computed here.
+Nothing here waits or reads a clock.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Final
 from gateway import _core
 from gateway.base.clock import HOUR, MAX_TIME, format_time
 from gateway.base.config import Limits
-from gateway.ledger.protocol import Refused
+from gateway.ledger.protocol import Named, Refused
 from gateway.sequencer.protocol import Peer
 
 # How long before the first voter a live election's devices may report: openings are signed that morning.
@@ -113,11 +114,27 @@ class Door:
         if statement.device is None:
             bytes_ = spoken(statement.kid) + len(statement.encoded)
             return 0 if bytes_ > limits.decision_bytes_per_member else None
-        device = self.roster.device(statement.device)
+        return limits.entries_per_device + limits.entries_per_desk_station * self._desk(statement.device)
+
+    def brings(self, peer: Peer, named: Named) -> bool:
+        """Whether `peer` may bring a paper that this packet names: the device itself, or its courier."""
+        if peer.role in DEVICES:
+            return peer.id == named.device
+        area = self._couriers.get(peer.id) if peer.role == "courier" else None
+        return area is not None and self._definition.holds(area, named.station)
+
+    def paper_quota(self, device: int) -> int:
+        """How many bytes of stored papers the device's packets may name."""
+        limits = self._limits
+        each = limits.attachment_bytes_per_desk_station
+        return limits.attachment_bytes_per_device + each * self._desk(device)
+
+    def _desk(self, number: int) -> int:
+        """How many stations the device speaks for beside its own: those of a desk's area."""
+        device = self.roster.device(number)
         if device is None or device.kind != "desk" or device.area is None:
-            return limits.entries_per_device
-        stations = self._definition.stations_in(device.area) or 0
-        return limits.entries_per_device + limits.entries_per_desk_station * stations
+            return 0
+        return self._definition.stations_in(device.area) or 0
 
 
 def _elsewhere(courier: int, area: int | None, station: int) -> str:

@@ -3,11 +3,13 @@
 What lives here: the protocol and its values; `gateway.sequencer.sequencer` keeps it.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from gateway.ledger.protocol import Outcome, Receipt
+from gateway.ledger.protocol import Named, Outcome, Receipt
 
 Role: TypeAlias = Literal["box", "terminal", "desk", "courier", "commission"]
 
@@ -55,6 +57,57 @@ class Present(msgspec.Struct, frozen=True):
     roster: str
 
 
+class DeviceNow(msgspec.Struct, frozen=True):
+    """A device that is assigned to a station; `last`: what the log has of it, about whatever station."""
+
+    device: int
+    kind: str
+    serial: str
+    revoked: bool
+    last: LastPacket | None
+
+
+class RefusalNow(msgspec.Struct, frozen=True):
+    """An upload that was refused; `at` in ms of the election's clock, `sha256` in hex."""
+
+    at: int
+    code: str
+    device: int
+    sha256: str
+
+
+class StationNow(msgspec.Struct, frozen=True):
+    """How the gateway sees a station, for operators.
+
+    Attributes:
+        closes_at: ms.
+        cancelled: by decision 12.
+        devices: that are assigned to it, ascending.
+        refusals: the newest of these devices, newest first.
+    """
+
+    station: int
+    closes_at: int
+    cancelled: bool
+    devices: tuple[DeviceNow, ...]
+    refusals: tuple[RefusalNow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What the log says of a paper to one certificate.
+
+    Attributes:
+        named: by the logged packets whose papers this certificate may bring; empty: by none of them.
+        stored: whether its bytes are noted as stored, whoever has brought them.
+        quotas: how many bytes of papers each device in `named` may have stored.
+    """
+
+    named: tuple[Named, ...]
+    stored: bool
+    quotas: Mapping[int, int]
+
+
 class Intake(Protocol):
     """What stands behind the box port. Every method raises `LedgerFailedError` once the ledger has failed."""
 
@@ -67,6 +120,12 @@ class Intake(Protocol):
 
     async def receipt(self, id: bytes) -> Receipt | None:  # noqa: A002 - the word of the format
         """A receipt against the newest checkpoint; None: not in the log."""
+
+    async def paper(self, sha256: bytes, peer: Peer) -> Paper:
+        """What the log says of a paper to this certificate."""
+
+    async def store_paper(self, sha256: bytes, size: int, media: int) -> None:
+        """Notes durably that a paper's bytes are stored; once more is no change."""
 
     async def present(self, peer: Peer) -> Present:
         """How the gateway sees this certificate now."""

@@ -15,18 +15,19 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import trio
 
 from gateway import _core
-from gateway.base.clock import Clock
+from gateway.base.clock import SECOND, Clock
 from gateway.base.config import Limits
 from gateway.base.errors import CoreError
 from gateway.base.logs import Log
 from gateway.base.metrics import IngestMetrics
 from gateway.ledger.protocol import (
     MAX_EXCERPT,
+    Attachment,
     Ledger,
     LedgerFailedError,
     Logged,
@@ -39,7 +40,15 @@ from gateway.ledger.protocol import (
 )
 from gateway.sequencer.council import Council, Decision
 from gateway.sequencer.door import DEVICES, Door
-from gateway.sequencer.protocol import LastPacket, Peer, Present
+from gateway.sequencer.protocol import (
+    DeviceNow,
+    LastPacket,
+    Paper,
+    Peer,
+    Present,
+    RefusalNow,
+    StationNow,
+)
 from gateway.sequencer.worker import Worker
 
 _T = TypeVar("_T")
@@ -47,6 +56,9 @@ _T = TypeVar("_T")
 # Threads that look up receipts and devices. They share the ledger's mutex with the batches: a flood of
 # questions may delay a batch by so many of them, each well under a millisecond.
 _READERS: Final = 2
+
+# Refusals that an operator is shown of one station's devices.
+REFUSALS_SHOWN: Final = 20
 
 # Seconds between two transactions for refusals alone: what a flood of them costs beside the accepted.
 REFUSALS_SECONDS: Final = 2
@@ -145,6 +157,7 @@ class Sequencer:
         head = ledger.head()
         self._size = 0 if head is None else head.size
         metrics.entries.set(self._size)
+        metrics.last_statement.set(clock() / SECOND)
         metrics.queue_limit.set(limits.queue_statements)
 
     # --- What the box port asks ---
@@ -180,7 +193,24 @@ class Sequencer:
         """See `gateway.sequencer.protocol.Intake.present`."""
         return await self._read(lambda: self._present(peer))
 
-    async def _read(self, ask: Callable[[], _T]) -> _T:
+    async def station(self, number: int) -> StationNow | None:
+        """How the gateway sees a station now, for operators; None: there is none such.
+
+        Raises:
+            LedgerFailedError: the ledger has failed.
+        """
+        return await self._read(lambda: self._station(number))
+
+    async def paper(self, sha256: bytes, peer: Peer) -> Paper:
+        """See `gateway.sequencer.protocol.Intake.paper`."""
+        return await self._read(lambda: self._paper(sha256, peer))
+
+    async def store_paper(self, sha256: bytes, size: int, media: int) -> None:
+        """See `gateway.sequencer.protocol.Intake.store_paper`."""
+        stored = Attachment(sha256, size, media, self._clock())
+        await self._read(lambda: self._ledger.store_attachment(stored), "append")
+
+    async def _read(self, ask: Callable[[], _T], operation: Literal["append", "read"] = "read") -> _T:
         self._raise_failure()
 
         def in_thread() -> _T:
@@ -189,7 +219,7 @@ class Sequencer:
             except LedgerFailedError as error:
                 # Said from here: whoever asked may have given up.
                 with contextlib.suppress(trio.RunFinishedError):
-                    self._token.run_sync_soon(self._fail, "read", error)
+                    self._token.run_sync_soon(self._fail, operation, error)
                 raise
 
         # Whoever asks may be cancelled while the disk does not answer; the thread then ends alone.
@@ -215,6 +245,34 @@ class Sequencer:
             definition=self._definition.hash.hex(),
             roster=door.roster.hash.hex(),
         )
+
+    def _station(self, number: int) -> StationNow | None:
+        """In a thread of the readers."""
+        closes_at = self._council.closes_at(number)
+        if closes_at is None:
+            return None
+        devices = []
+        for device, revoked in self._council.posted(number):
+            last = self._ledger.last(device.number)
+            logged = None if last is None else LastPacket(last.sequence, last.id.hex())
+            devices.append(DeviceNow(device.number, device.kind, device.serial, revoked, logged))
+        refused = self._ledger.refusals_of([one.device for one in devices], REFUSALS_SHOWN)
+        return StationNow(
+            station=number,
+            closes_at=closes_at,
+            cancelled=self._council.is_cancelled(number),
+            devices=tuple(devices),
+            refusals=tuple(
+                RefusalNow(one.at, one.code, one.device or 0, one.sha256.hex()) for one in refused
+            ),
+        )
+
+    def _paper(self, sha256: bytes, peer: Peer) -> Paper:
+        """In a thread of the readers."""
+        door = self._door
+        named = tuple(one for one in self._ledger.named(sha256) if door.brings(peer, one))
+        stored = self._ledger.attachment(sha256) is not None
+        return Paper(named, stored, {one.device: door.paper_quota(one.device) for one in named})
 
     # --- The one task ---
 
@@ -303,6 +361,8 @@ class Sequencer:
         )
         for outcome, number in outcomes.items():
             self._metrics.statements.labels(outcome).inc(number)
+        if outcomes["accepted"]:
+            self._metrics.last_statement.set(self._clock() / SECOND)
 
     def _fail(self, operation: str, error: LedgerFailedError) -> None:
         """Notes that the ledger is over: `run` raises it, and everybody who asks from now on gets it.
@@ -432,7 +492,8 @@ class Sequencer:
         if refused is not None:
             return refused
         quota = self._door.quota(statement, self._council.spoken)
-        return Submission(statement, now, f"{peer.role}:{peer.id}", quota)
+        station_bytes = self._limits.station_bytes_per_device
+        return Submission(statement, now, f"{peer.role}:{peer.id}", quota, station_bytes)
 
     def _note_new(self, submission: Submission, answer: Logged, decisions: list[Decision]) -> None:
         statement = submission.statement
