@@ -6,6 +6,11 @@ LATEST: Final = "latest.json"
 CHECKPOINT: Final = "log/checkpoint"
 LOG_KEY: Final = "keys/log.vkey"
 SNAPSHOT_KEY: Final = "keys/snapshot.vkey"
+ATTACHMENTS: Final = "attachments"
+MESSAGES: Final = "messages.json"
+EXPORTS: Final = "exports"
+# The note of the newest exports.
+EXPORTS_LATEST: Final = f"{EXPORTS}/latest.note"
 
 # Bytes of latest.json: ten thousand areas right below the root, or as many rows, and as many again.
 MAX_LATEST: Final = 16_777_216
@@ -24,6 +29,26 @@ def snapshot(number: int) -> str:
 def note(number: int) -> str:
     """A snapshot's signed note."""
     return f"snapshots/{number}.note"
+
+
+def changes(number: int) -> str:
+    """What a snapshot has changed."""
+    return f"snapshots/{number}.changes.json"
+
+
+def exports(number: int) -> str:
+    """The folder of the exports of a snapshot."""
+    return f"{EXPORTS}/{number}"
+
+
+def exports_note(number: int) -> str:
+    """The signed note of a snapshot's exports."""
+    return f"{EXPORTS}/{number}.note"
+
+
+def schema(name: str) -> str:
+    """A JSON Schema."""
+    return f"schemas/{name}.schema.json"
 
 
 def area(number: int, sha256: bytes) -> str:
@@ -54,6 +79,11 @@ def roster(sha256: bytes) -> str:
 def information(sha256: bytes) -> str:
     """The folder of an information.json."""
     return f"information/{sha256.hex()}"
+
+
+def attachment(sha256: bytes) -> str:
+    """A paper; its medium is that of its first bytes (`gateway.base.media`)."""
+    return f"{ATTACHMENTS}/{sha256.hex()}"
 
 
 def log(path: str) -> str:

@@ -22,6 +22,8 @@ StatusWord: TypeAlias = Literal[
     "pre-election", "unofficial-partial", "unofficial-complete", "certified", "correction", "recount"
 ]
 OutcomeWord: TypeAlias = Literal["none", "open", "decided", "run-off", "tie", "no-quorum"]
+# Of a threshold or quorum.
+JudgedWord: TypeAlias = Literal["open", "passed", "failed"]
 SourceWord: TypeAlias = Literal["machine", "protocol"]
 Standing: TypeAlias = Literal["pending", "in effect", "undone", "void"]
 # A text in a language.
@@ -65,18 +67,18 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     choices: tuple[ChoiceResult, ...]
     contest: Named
     outcome: Outcome
-    quorum: str | None
+    quorum: JudgedWord | None
     source: Source
-    thresholds: tuple[tuple[Named, str], ...]
+    thresholds: tuple[tuple[Named, JudgedWord], ...]
     turnout: Number | None
 
 
 class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the root's areas."""
+    """One of the root's areas; `sha256` is None under an embargo."""
 
     area: Named
     progress: Progress
-    sha256: Hash
+    sha256: Hash | None
     turnout: Turnout
 
 
@@ -125,13 +127,17 @@ class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Latest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A snapshot: latest.json, snapshots/<n>.json."""
+    """A snapshot: latest.json, snapshots/<n>.json.
+
+    Under an embargo `root`, `tally` and the children's `sha256` are None and `results` is empty; otherwise
+    none of them is (`gateway.feed.reading.read_latest`).
+    """
 
     children: tuple[Child, ...]
     decisions: DecisionsRef
     definition: Hash
     election: str
-    embargo_until: None
+    embargo_until: Time | None
     format: Literal["tallygate-snapshot/1"]
     headline: SourceWord
     information: Hash | None
@@ -142,22 +148,25 @@ class Latest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     progress: Progress
     published_at: Time
     results: tuple[Result, ...]
-    root: RootRef
+    root: RootRef | None
     roster: Hash
     snapshot: Named
     software: Software
     status: Status
-    tally: Area[Row]
+    tally: Area[Row] | None
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A decision's payload and how it stands; `decided_at` in ms, `entries` are indexes of the log."""
+    """A decision's payload and how it stands; `decided_at` in ms, `entries` are indexes of the log.
+
+    Under an embargo `payload` is None, `reason` is empty, and an action 5 has no id.
+    """
 
     action: tuple[Number | str, ...]
     decided_at: Number
     entries: tuple[Number, ...]
     number: Named
-    payload: Hash
+    payload: Hash | None
     reason: tuple[Text, ...]
     signers: tuple[Hash, ...]
     state: Standing
@@ -169,3 +178,18 @@ class Decisions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decisions: tuple[Decision, ...]
     definition: Hash
     format: Literal["tallygate-decisions/1"]
+
+
+class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a snapshot has changed: snapshots/<n>.changes.json.
+
+    `entries` are the log's sizes in the snapshot before and in this one; `areas` and `stations` None: any may
+    have changed.
+    """
+
+    areas: tuple[tuple[Named, Hash], ...] | None
+    definition: Hash
+    entries: tuple[Number, Number]
+    format: Literal["tallygate-changes/1"]
+    snapshot: Named
+    stations: tuple[tuple[Named, Number], ...] | None

@@ -61,7 +61,8 @@ def read_latest(data: bytes, place: str = layout.LATEST) -> Latest:
     """A snapshot: latest.json or snapshots/<n>.json.
 
     Raises:
-        TallygateError: ``feed.malformed``: also if `previous`, `root` and `tally` do not fit each other.
+        TallygateError: ``feed.malformed``: also if `previous`, `embargo_until`, `root` and `tally` do not
+            fit each other.
     """
     if len(data) > layout.MAX_LATEST:
         raise malformed(f"it has more than {layout.MAX_LATEST:,} bytes", place)
@@ -70,11 +71,25 @@ def read_latest(data: bytes, place: str = layout.LATEST) -> Latest:
         raise malformed("the first snapshot has no previous one, every other has", f"{place}:previous")
     if latest.paused is not None and latest.snapshot == 1:
         raise malformed("the first snapshot is never paused", f"{place}:paused")
-    if latest.tally.area != latest.root.area:
-        raise malformed("this is not the object of the root", f"{place}:tally.area")
-    if hashlib.sha256(_ENCODER.encode(latest.tally)).hexdigest() != latest.root.sha256:
-        raise malformed("this is not the hash of `tally`", f"{place}:root.sha256")
+    _check_figures(latest, place)
     return latest
+
+
+def _check_figures(latest: Latest, place: str) -> None:
+    """Whether all figures are there, or under an embargo none."""
+    root, tally, embargo = latest.root, latest.tally, latest.embargo_until is not None
+    if any((child.sha256 is None) != embargo for child in latest.children):
+        raise malformed("children have a hash, and none under an embargo", f"{place}:children")
+    if embargo:
+        if root is not None or tally is not None or latest.results:
+            raise malformed("under an embargo there are no figures", f"{place}:embargo_until")
+        return
+    if root is None or tally is None:
+        raise malformed("only an embargo leaves out figures", f"{place}:embargo_until")
+    if tally.area != root.area:
+        raise malformed("this is not the object of the root", f"{place}:tally.area")
+    if hashlib.sha256(_ENCODER.encode(tally)).hexdigest() != root.sha256:
+        raise malformed("this is not the hash of `tally`", f"{place}:root.sha256")
 
 
 def read_area(data: bytes, place: str) -> Area[Row]:

@@ -2,15 +2,20 @@
 
 The calls of one snapshot, in order (`gateway.publish.writer`); whoever changes them changes this list too::
 
+    at the end of an embargo, for each hidden file:
+        mkdir …                                  folders that are not there yet
+        rename(embargo/<path>, feed/<path>)
+        rmdir …                                  folders that are empty now
     for each object, tile and entry bundle:
         mkdir …                                  folders that are not there yet
         openat(<folder>/.<name>.tmp, O_WRONLY|O_CREAT|O_TRUNC|O_NOFOLLOW|O_CLOEXEC)
         write …  close
         rename(<folder>/.<name>.tmp, <folder>/<name>)
-    likewise without the rename: log/checkpoint, snapshots/<n>.json, snapshots/<n>.note, latest.json
+    likewise without the rename: log/checkpoint, snapshots/<n>.changes.json, snapshots/<n>.json,
+        snapshots/<n>.note, latest.json
     syncfs(feed)
     data/last-snapshot, as `gateway.base.files.write_durably` does it
-    rename of log/checkpoint, snapshots/<n>.json, snapshots/<n>.note, latest.json
+    rename of log/checkpoint, snapshots/<n>.changes.json, snapshots/<n>.json, snapshots/<n>.note, latest.json
 
 A file under its final name is whole, whoever looks, and after a power cut those of a finished snapshot are.
 What takes the place of another (the checkpoint, the pointer) does so when all that it names is durable.

@@ -4,6 +4,8 @@ What lives here: `Candidate`, what is about to be written, and `Gate`, which jud
 the log and the decisions; the objects are judged in `gateway.publish.nodes`. It reads bytes back, remembers
 what it let through before, and asks the definition and the log: never the tally. No statement can fail it;
 what fails it is a fault of the software or of the machine.
+
+Of a snapshot under embargo all is judged, hidden or not, and then that nothing hidden is in what leaves.
 """
 
 import hashlib
@@ -14,15 +16,21 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway import _core
+from gateway.base.clock import parse_time
 from gateway.base.errors import CoreError, TallygateError
 from gateway.feed import layout, reading
-from gateway.feed.models import Decisions, Latest, Progress
+from gateway.feed.models import Decision, Decisions, Latest, Progress
+from gateway.feed.objects import Area, Row
 from gateway.ledger.protocol import Head
-from gateway.publish import decisions, sums
+from gateway.publish import decisions
+from gateway.publish.embargo import Embargo
 from gateway.publish.nodes import Judged, Nodes, Reasons
+from gateway.publish.outcomes import Outcomes
 from gateway.publish.protocol import FeedFile, GateError
 
 _EMPTY: Final = Progress(0, 0, 0, 0, 0, 0, 0, 0, 0)
+# The action that names a packet (docs/packet.md).
+_CHOOSE: Final = 5
 _WORDS: Final = ("annulled", "disputed", "held", "partial", "reported", "silent")
 
 
@@ -34,30 +42,44 @@ class Candidate:
         number: of the snapshot.
         previous: SHA-256 of the snapshot before; None: there is none.
         latest: the bytes of latest.json.
+        whole: under an embargo the bytes that it would have without one; else None.
         areas: the objects of areas that are new.
         stations: the objects of stations that are new.
         decisions: the decisions file, if it is new.
+        withheld: under an embargo the one that leaves; else None.
         head: of the log.
         tree: over the log's entries, at least as many as the head has.
         reasons: the entries since the snapshot before.
+        embargo: what is held back of these entries.
     """
 
     number: int
     previous: bytes | None
     latest: bytes
+    whole: bytes | None
     areas: Sequence[FeedFile]
     stations: Sequence[FeedFile]
     decisions: FeedFile | None
+    withheld: FeedFile | None
     head: Head
     tree: _core.Tree
     reasons: Reasons
+    embargo: Embargo
+
+
+class Replayed(NamedTuple):
+    """The last snapshot as the log gives it again: what leaves, and the whole of it."""
+
+    shown: Latest
+    whole: Latest
 
 
 class _Last(NamedTuple):
-    """The snapshot that has been let through last."""
+    """The snapshot that has been let through last: what has left and its hash; the whole, all decisions."""
 
     latest: Latest
     sha256: bytes
+    whole: Latest
     decisions: Decisions
 
 
@@ -72,16 +94,23 @@ class Gate:
         self._definition = definition
         self._hash = definition.hash.hex()
         self._last: _Last | None = None
+        self._outcomes = Outcomes(definition)
         self.nodes: Final = Nodes(definition)
 
     @property
     def last(self) -> Latest | None:
-        """The snapshot that has been let through last."""
+        """The snapshot that has been let through last, as it has left."""
         return None if self._last is None else self._last.latest
+
+    @property
+    def whole(self) -> Latest | None:
+        """The same without embargo."""
+        return None if self._last is None else self._last.whole
 
     def resume(
         self,
         data: bytes,
+        replay: Callable[[Latest], Replayed],
         areas: Mapping[int, bytes],
         listing: bytes,
         station: Callable[[int], bytes | None],
@@ -91,6 +120,7 @@ class Gate:
 
         Args:
             data: the snapshot's bytes.
+            replay: makes the snapshot anew, with what it only says taken from it.
             areas: the objects of all areas after its entries.
             listing: the decisions file after its entries.
             station: gives the object of a station after its entries.
@@ -103,8 +133,9 @@ class Gate:
         latest = reading.read_latest(data)
         self._same_election(latest)
         decided = reading.read_decisions(listing, "decisions")
+        sha256 = hashlib.sha256(data).digest()
         # Whatever comes out: it is published, and can be repeated.
-        self._last = _Last(latest, hashlib.sha256(data).digest(), decided)
+        self._last = _Last(latest, sha256, latest, decided)
         if log_root != reading.root_hash(latest):
             raise GateError(
                 "replay",
@@ -113,14 +144,8 @@ class Gate:
                 f"the log's first {latest.log.size} entries are not those of snapshot {latest.snapshot}: is "
                 "this another copy of the ledger?",
             )
-        root = reading.read_area(areas[self.nodes.root], "the root")
-        replayed = (
-            _sha256(areas[self.nodes.root]),
-            _sha256(listing),
-            sums.results(root, self._definition),
-            decisions.status(decided, root),
-        )
-        if replayed != (latest.root.sha256, latest.decisions.sha256, latest.results, latest.status):
+        shown, whole = replay(latest)
+        if _figures(shown) != _figures(latest):
             raise GateError(
                 "replay",
                 None,
@@ -128,6 +153,7 @@ class Gate:
                 f"the log's first {latest.log.size} entries give other figures than snapshot "
                 f"{latest.snapshot} has published: is this the software that made it?",
             )
+        self._last = _Last(latest, sha256, whole, decided)
         self.nodes.resume(areas, station)
 
     def judge(self, candidate: Candidate) -> Latest:
@@ -141,21 +167,24 @@ class Gate:
         """
         try:
             latest = reading.read_latest(candidate.latest)
+            whole = latest if candidate.whole is None else reading.read_latest(candidate.whole)
             self._same_election(latest)
-            listing = self._read_decisions(candidate, latest)
+            self._same_election(whole)
+            listing = self._read_decisions(candidate, whole)
             judged = self.nodes.read(candidate.areas, candidate.stations)
+            self._embargo(candidate, latest, whole, listing)
         except GateError:
             raise
         except TallygateError as error:
             raise GateError("form", None, None, str(error)) from None
         self._chain(candidate.number, candidate.previous, latest)
-        self._log(candidate, latest, listing)
-        self.nodes.judge(judged, candidate.reasons, latest.log.size)
-        self._root(judged, latest)
-        self._children(judged, latest)
-        self._derived(latest, listing)
+        self._log(candidate, whole, listing)
+        self.nodes.judge(judged, candidate.reasons, whole.log.size)
+        tally = self._root(judged, whole)
+        self._children(judged, whole)
+        self._derived(judged, whole, tally, listing)
         self.nodes.commit(judged)
-        self._last = _Last(latest, hashlib.sha256(candidate.latest).digest(), listing)
+        self._last = _Last(latest, hashlib.sha256(candidate.latest).digest(), whole, listing)
         return latest
 
     def judge_repeated(self, number: int, previous: bytes, data: bytes) -> Latest:
@@ -172,13 +201,17 @@ class Gate:
         last = self._last
         if last is None or latest.paused is None or _figures(latest) != _figures(last.latest):
             raise GateError("status", None, None, "this is not the snapshot before, paused")
-        self._last = _Last(latest, hashlib.sha256(data).digest(), last.decisions)
+        if latest.embargo_until is not None and latest.paused.by == "commission" and latest.paused.reason:
+            raise GateError("embargo", None, None, "the reason of a decision would leave")
+        self._last = last._replace(latest=latest, sha256=hashlib.sha256(data).digest())
         return latest
 
     def _same_election(self, latest: Latest) -> None:
         ours = self._definition
-        same = (self._hash, ours.id, ours.mode, ours.headline, self.nodes.root)
-        if (latest.definition, latest.election, latest.mode, latest.headline, latest.root.area) != same:
+        same = (self._hash, ours.id, ours.mode, ours.headline)
+        root = self.nodes.root if latest.root is None else latest.root.area
+        said = (latest.definition, latest.election, latest.mode, latest.headline)
+        if said != same or root != self.nodes.root:
             raise reading.malformed("this is a snapshot of another election", layout.LATEST)
 
     def _read_decisions(self, candidate: Candidate, latest: Latest) -> Decisions:
@@ -190,12 +223,42 @@ class Gate:
             if (file.path, listing.definition) != (path, self._hash):
                 raise GateError("form", None, None, f"{file.path} is another file than its name says")
         elif self._last is not None:
-            listing, sha256 = self._last.decisions, self._last.latest.decisions.sha256
+            listing, sha256 = self._last.decisions, self._last.whole.decisions.sha256
         else:
             raise GateError("hash", None, None, "there is no decisions file")
         if (latest.decisions.sha256, latest.decisions.count) != (sha256, len(listing.decisions)):
             raise GateError("hash", None, None, "`decisions` names another file, or has another count")
         return listing
+
+    def _embargo(self, candidate: Candidate, latest: Latest, whole: Latest, listing: Decisions) -> None:
+        """Whether what is under embargo stays here, and everything else leaves."""
+        until = candidate.embargo.until(latest.log.size, parse_time(latest.published_at), self.last)
+        if latest.embargo_until != until:
+            raise GateError("embargo", None, None, "`embargo_until` is not what the log and the clock say")
+        files = [*candidate.areas, *candidate.stations]
+        files += [] if candidate.decisions is None else [candidate.decisions]
+        if any(file.hidden != (until is not None) for file in files):
+            raise GateError("embargo", None, None, "a file would leave that is hidden, or stay that is not")
+        shown = candidate.withheld
+        if until is None:
+            if shown is not None or whole is not latest:
+                raise GateError("embargo", None, None, "something is withheld, and there is no embargo")
+            return
+        if shown is None or shown.hidden or whole.embargo_until is not None:
+            raise GateError("embargo", None, None, "there is no decisions file that may leave")
+        self._withheld(shown, latest, listing)
+        if _public(latest) != _public(whole):
+            raise GateError("embargo", None, None, "what leaves is not what the whole snapshot says")
+
+    def _withheld(self, shown: FeedFile, latest: Latest, listing: Decisions) -> None:
+        """Whether the decisions that leave are all there, without what is under embargo."""
+        left = reading.read_decisions(shown.data, shown.path)
+        sha256 = hashlib.sha256(shown.data).digest()
+        named = (latest.decisions.sha256, latest.decisions.count)
+        if (shown.path, named) != (layout.decisions(sha256), (sha256.hex(), len(left.decisions))):
+            raise GateError("embargo", None, None, "`decisions` names another file than the one that leaves")
+        if left != msgspec.structs.replace(listing, decisions=tuple(map(_shown, listing.decisions))):
+            raise GateError("embargo", None, None, "the decisions that leave are others, or say too much")
 
     def _chain(self, number: int, previous: bytes | None, latest: Latest) -> None:
         last = self._last
@@ -227,15 +290,17 @@ class Gate:
         if (checkpoint.size, checkpoint.root, taken) != (size, root, root):
             raise GateError("log", None, None, "the head is not that of the entries taken")
 
-    def _root(self, judged: Judged, latest: Latest) -> None:
-        """Whether the snapshot names and repeats the root's object."""
+    def _root(self, judged: Judged, latest: Latest) -> Area[Row]:
+        """Whether the snapshot names and repeats the root's object, which is returned."""
         root = judged.objects.get(self.nodes.root) or self.nodes.published.get(self.nodes.root)
-        named = (latest.root.sha256, msgspec.json.encode(latest.tally))
-        if root is None or named != (root.sha256, root.data):
+        name, tally = latest.root, latest.tally
+        same = root is not None and name is not None and name.sha256 == root.sha256
+        if root is None or tally is None or not same or msgspec.json.encode(tally) != root.data:
             raise GateError("hash", self.nodes.root, None, "`root` or `tally` is another object")
+        return tally
 
     def _children(self, judged: Judged, latest: Latest) -> None:
-        last = {} if self.last is None else {child.area: child for child in self.last.children}
+        last = {} if self.whole is None else {child.area: child for child in self.whole.children}
         if [child.area for child in latest.children] != self.nodes.children:
             raise GateError("hash", self.nodes.root, None, "`children` are not the root's areas")
         for child in latest.children:
@@ -263,10 +328,9 @@ class Gate:
         if msgspec.structs.asdict(progress) != expected:
             raise GateError("progress", number, None, "`progress` is not what the rows give")
 
-    def _derived(self, latest: Latest, listing: Decisions) -> None:
-        if sums.results(latest.tally, self._definition) != latest.results:
-            raise GateError("share", self.nodes.root, None, "`results` are not what the root's sums give")
-        status = decisions.status(listing, latest.tally)
+    def _derived(self, judged: Judged, latest: Latest, tally: Area[Row], listing: Decisions) -> None:
+        self._outcomes.judge(latest.results, tally, lambda level: self.nodes.at_level(level, judged))
+        status = decisions.status(listing, tally)
         if (latest.status, latest.roster) != (status, decisions.roster(listing)):
             raise GateError("status", None, None, "`status` or `roster` is not what the decisions say")
         if latest.paused is not None or decisions.paused(listing) is not None:
@@ -284,6 +348,25 @@ def _figures(latest: Latest) -> Latest:
         snapshot=0,
         software=None,
     )
+
+
+def _public(latest: Latest) -> Latest:
+    """What an embargo leaves of a snapshot."""
+    return msgspec.structs.replace(
+        latest,
+        children=tuple(msgspec.structs.replace(child, sha256=None) for child in latest.children),
+        decisions=msgspec.structs.replace(latest.decisions, sha256=""),
+        embargo_until=None,
+        results=(),
+        root=None,
+        tally=None,
+    )
+
+
+def _shown(decision: Decision) -> Decision:
+    """What an embargo leaves of a decision: no words, and of a choice (action 5) not whose."""
+    action = decision.action[:4] if decision.action[0] == _CHOOSE else decision.action
+    return msgspec.structs.replace(decision, action=action, payload=None, reason=())
 
 
 def _sha256(data: bytes) -> str:

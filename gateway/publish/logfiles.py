@@ -6,6 +6,9 @@ one checkpoint. Hashes come from the log's tree, names and widths from `gateway.
 Statements lie in a temporary file once they are many: a publication that was paused for hours, or the whole
 log at a start, is never in memory. Nothing of an entry is in the feed before a checkpoint with it is written,
 so that a pause keeps back what it is meant to.
+
+Under an embargo a bundle that holds the first result or anything behind it is hidden. What came before is
+nobody's secret, and the log's key is in it: these entries get a bundle of their own, as narrow as they are.
 """
 
 import itertools
@@ -71,22 +74,33 @@ class Cut:
         OSError: the temporary file cannot be read.
     """
 
-    def __init__(self, tree: _core.Tree, names: Sequence[_Name], spool: _Spool) -> None:
+    def __init__(
+        self, tree: _core.Tree, names: Sequence[_Name], spool: _Spool, hidden_from: int | None
+    ) -> None:
         self._tree = tree
         self._names = names
         self._spool = spool
+        self._hidden_from = hidden_from
 
     def close(self) -> None:
         """Forgets the statements; once more is no change."""
         self._spool.close()
 
     def __iter__(self) -> Iterator[FeedFile]:
+        if self._hidden_from is not None:
+            number, width = divmod(self._hidden_from, TILE)
+            if width and self._spool.first <= number * TILE and self._hidden_from <= self._spool.size:
+                yield self._bundle(number, width)
         for level, number, width in self._names:
             if level == 0:
-                path = layout.log(_core.bundle_path(number, width))
-                yield FeedFile(path, self._spool.bundle(number, width))
+                yield self._bundle(number, width)
             path = layout.log(_core.tile_path(level, number, width))
             yield FeedFile(path, self._tree.tile(level, number, width))
+
+    def _bundle(self, number: int, width: int) -> FeedFile:
+        hidden = self._hidden_from is not None and number * TILE + width > self._hidden_from
+        path = layout.log(_core.bundle_path(number, width))
+        return FeedFile(path, self._spool.bundle(number, width), hidden)
 
 
 class LogFiles:
@@ -112,7 +126,9 @@ class LogFiles:
         """Takes the log's next statements."""
         self._spool.append(statements)
 
-    def cut(self, tree: _core.Tree, old: int, *, full_only: bool = False) -> Cut:
+    def cut(
+        self, tree: _core.Tree, old: int, *, full_only: bool = False, hidden_from: int | None = None
+    ) -> Cut:
         """The files that the log of all that was taken has and one of `old` entries had not.
 
         They are written before anything else is cut: full ones are handed out once.
@@ -121,6 +137,7 @@ class LogFiles:
             tree: the log's; it has all that was taken.
             old: entries of a log whose files are all there.
             full_only: leave out what later entries will change, to be cut with those.
+            hidden_from: index of the first entry that no public bundle may hold; None: each may hold any.
         """
         spool, size = self._spool, self.size
         names = [
@@ -132,7 +149,7 @@ class LogFiles:
         self._spool = _Spool(self._folder, size - width)
         if width:
             self._spool.append(_core.decode_bundle(spool.bundle(size // TILE, width), width))
-        return Cut(tree, names, spool)
+        return Cut(tree, names, spool, hidden_from)
 
     def close(self) -> None:
         """Forgets what was taken."""

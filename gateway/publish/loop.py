@@ -32,6 +32,8 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 # Seconds between two looks for a roster that is missing.
 ROSTER_SECONDS: Final = 10.0
+# Seconds between two looks at what operators say, at the disk, and for the end of an embargo.
+LOOK_SECONDS: Final = 1.0
 # Entries that wait to be folded: at most 256 MiB, usually 10. Beyond, nothing is taken from the socket.
 MOST_WAITING: Final = 4 * CHUNK
 
@@ -96,6 +98,8 @@ class Publisher:
             nursery.start_soon(self._follow)
             nursery.start_soon(self._fold)
             nursery.start_soon(self._find_rosters)
+            nursery.start_soon(self._look)
+            nursery.start_soon(self._find_information)
             nursery.start_soon(self._publish)
 
     # --- Following ---
@@ -186,6 +190,27 @@ class Publisher:
                         self._folded = self._head
                 self._came.set()
                 self._tell()
+
+    # --- What people say beside the log ---
+
+    async def _look(self) -> None:
+        """Has a pause, a full disk, an embargo's end noticed at once and not with the next snapshot."""
+        while True:
+            async with self._building:
+                changed = await trio.to_thread.run_sync(self._press.look, self._clock())
+            if changed:
+                self._tell()
+            await trio.sleep(LOOK_SECONDS)
+
+    async def _find_information(self) -> None:
+        """Has new texts and pictures shown; copying them holds up nothing."""
+        while True:
+            shown = await trio.to_thread.run_sync(self._press.look_for_information)
+            if shown is not None:
+                async with self._building:
+                    self._press.show(shown)
+                self._tell()
+            await trio.sleep(LOOK_SECONDS)
 
     def _tell(self) -> None:
         self._news.set()

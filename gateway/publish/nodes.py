@@ -149,6 +149,13 @@ class Nodes:
         """The objects of areas that were let through last; empty before the first snapshot."""
         return self._known
 
+    def at_level(self, level: str, judged: Judged) -> Iterator[Rows]:
+        """The objects of the areas of a level: new ones, and else those that were let through last."""
+        for area in self._definition.areas:
+            known = judged.objects.get(area.number) or self._known.get(area.number)
+            if area.level == level and known is not None:
+                yield judged.areas.get(area.number) or _AREA.decode(known.data)
+
     # --- After a restart
 
     def resume(self, areas: Mapping[int, bytes], station: Callable[[int], bytes | None]) -> None:

@@ -9,14 +9,14 @@ snapshot it compares that snapshot's files with what the log gives, and writes a
 """
 
 import base64
+import dataclasses
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -29,84 +29,22 @@ from gateway.feed.models import Latest, Paused
 from gateway.feed.reading import note_name, note_text, read_latest
 from gateway.ledger.opening import check_opening
 from gateway.ledger.protocol import Entry, Head
-from gateway.publish.logfiles import Cut, LogFiles
-from gateway.publish.protocol import Builder, Draft, FeedFile, GateError
+from gateway.publish.attachments import Papers
+from gateway.publish.changes import changes_of
+from gateway.publish.exports.arrivals import Arrivals
+from gateway.publish.information import InformationSwitch, Shown
+from gateway.publish.logfiles import LogFiles
+from gateway.publish.pause import PauseSwitch
+from gateway.publish.protocol import Builder, Draft, GateError
 from gateway.publish.pruning import Pruner
 from gateway.publish.record import FeedFailedError, Operation
+from gateway.publish.sheet import Arrival, Named, NightSite, Sheet, State, state_of
 from gateway.publish.tables import Tables
 from gateway.publish.writer import Feed, Published
 from gateway.sequencer.council import Unusable, read_roster
 
 # Entries that are folded in one go, and replayed between two writings of their tiles: at most 64 MiB.
 CHUNK: Final = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class NightSite:
-    """What the publisher has to know of its night.
-
-    Attributes:
-        definition: the night's.
-        definition_folder: where it is.
-        roster: of the folder `roster`.
-        roster_folder: that folder.
-        information: the night's.
-        information_folder: where it is.
-        rosters: the folder of later ones, each by its hash; it need not exist.
-        spool: a folder for temporary files.
-        snapshot_seed: the private key that signs snapshots.
-        make_builder: makes a builder for the roster that decision 1 names.
-    """
-
-    definition: _core.Definition
-    definition_folder: Path
-    roster: _core.Roster
-    roster_folder: Path
-    information: _core.Information
-    information_folder: Path
-    rosters: Path
-    spool: Path
-    snapshot_seed: bytes
-    make_builder: Callable[[_core.Roster], Builder]
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A snapshot on its way to the disk, and the log's files that its checkpoint needs; `Press.write` it.
-
-    It holds a temporary file: use it as a context manager.
-    """
-
-    draft: Draft
-    cut: Cut | None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.cut is not None:
-            self.cut.close()
-
-
-class _Arrival(NamedTuple):
-    """An entry that is in no snapshot yet: its index, and when the ledger took it (election's clock, ms)."""
-
-    entry: int
-    at: int
-
-
-class State(NamedTuple):
-    """What a snapshot would be made of; a new one is due where this differs from the last one's.
-
-    Attributes:
-        size: entries of the log; None while publication is paused, when they do not matter.
-        paused: by whom.
-    """
-
-    size: int | None
-    paused: str | None
 
 
 class Press:
@@ -120,10 +58,13 @@ class Press:
         metrics: get every figure.
         timer: seconds from some start.
         real: the machine's clock, ms.
+        room: whether the disk has room for more than heartbeats.
 
     Attributes:
         published: the number of the newest snapshot; None: there is none.
         resumed: the log was read up to the last snapshot: drafts can be made.
+        arrivals: of every entry that is folded.
+        papers: that the entries name.
     """
 
     def __init__(
@@ -136,6 +77,7 @@ class Press:
         metrics: PublishMetrics,
         timer: Callable[[], float],
         real: Clock,
+        room: Callable[[], bool],
     ) -> None:
         self._site = site
         self._feed = feed
@@ -144,8 +86,14 @@ class Press:
         self._metrics = metrics
         self._timer = timer
         self._real = real
+        self._room = room
+        self._operator = PauseSwitch(site.pause, log)
+        self._shown = Shown(site.information, site.information_folder)
+        self._switch = InformationSwitch(self._shown, site.shown, site.informations, site.definition, log)
         self._pruner = Pruner(feed)
         self._files = LogFiles(site.spool)
+        self.arrivals: Final = Arrivals(site.spool)
+        self.papers: Final = Papers()
         self._builder: Builder | None = None
         # Entries that the builder has not got: until decision 1 is whole, or a roster is found.
         self._waiting: list[Entry] = []
@@ -155,13 +103,16 @@ class Press:
         self._last: Latest | None = None
         self._refused: Paused | None = None
         self._told_missing: frozenset[bytes] = frozenset()
-        self._arrivals: deque[_Arrival] = deque()
+        self._arrivals: deque[Arrival] = deque()
         self._state: State | None = None
         # Every code that a station has had, and how many have it now.
         self._flags: dict[str, int] = {}
         # As of the last fold: entries, and whether the commission's pause is in effect.
         self._folded = 0
         self._commission_paused = False
+        # As of the last look: that of a snapshot which would be made now.
+        self._no_room = False
+        self._embargoed = False
         self.published: int | None = None
         self.resumed = False
 
@@ -172,6 +123,7 @@ class Press:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._files.close()
+        self.arrivals.close()
 
     # --- The start ---
 
@@ -186,7 +138,13 @@ class Press:
             self._past = self._feed.recover()
             self._compare = not self._feed.begin()
             self._tables.put_definition(self._site.definition, self._site.definition_folder)
-            self._tables.put_information(self._site.information, self._site.information_folder)
+            self._tables.put_schemas()
+            found = self.look_for_information()
+            if found is None:
+                self._tables.put_information(*self._shown)
+            else:
+                self._shown = found
+            self._tables.put_messages(self._site.definition, self._shown.information)
             published_at = self._feed.published_at()
         if self._past is not None:
             self.published = self._past.record.number
@@ -211,6 +169,11 @@ class Press:
                 f"{self._last.log.size:,} entries are published and the ledger has {head.size:,}: an old "
                 "copy of it runs. Stop ingest and find the newest one (docs/ledger.md, ledger.behind)",
             )
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the newest snapshot is under embargo."""
+        return self._last is not None and self._last.embargo_until is not None
 
     @property
     def folded(self) -> int:
@@ -268,7 +231,9 @@ class Press:
         with self._failing("start"):
             self._tables.put_roster(roster, self._roster_folder(roster.hash))
             self._tables.put_keys(opening.origin, log_key, opening.snapshot_key)
-        return site.make_builder(roster)
+        builder = site.make_builder(roster)
+        builder.show(self._shown.information.hash)
+        return builder
 
     def _go_on(self, builder: Builder) -> None:
         """Gives the builder what waits, up to where a roster is missing."""
@@ -282,8 +247,10 @@ class Press:
             taken = builder.take(builder.size, statements)
             with self._failing("start" if not self.resumed else "snapshot"):
                 self._files.take(statements[:taken])
+                self.arrivals.note(chunk[:taken])
+            self.papers.note(chunk[0].index, statements[:taken])
             if self.resumed:
-                self._arrivals.extend(_Arrival(entry.index, entry.received_at) for entry in chunk[:taken])
+                self._arrivals.extend(Arrival(entry.index, entry.received_at) for entry in chunk[:taken])
             else:
                 self._restore_full(builder)
             del self._waiting[:taken]
@@ -296,8 +263,13 @@ class Press:
 
     def _restore_full(self, builder: Builder) -> None:
         """Looks after the full tiles so far, so that a long log is not kept until its end."""
-        with self._failing("start"), closing(self._files.cut(builder.tree, 0, full_only=True)) as files:
+        cut = self._files.cut(builder.tree, 0, full_only=True, hidden_from=self._hidden_from(builder))
+        with self._failing("start"), closing(cut) as files:
             self._feed.restore(files, compare=self._compare)
+
+    def _hidden_from(self, builder: Builder) -> int | None:
+        """Where the embargo of the last snapshot begins."""
+        return builder.first_count if self.hidden else None
 
     def _resume(self, builder: Builder) -> None:
         """Continues from the last snapshot, whose entries are taken; mends what it names."""
@@ -306,7 +278,7 @@ class Press:
         if past is None or past.latest is None or last is None:
             with self._failing("start"):
                 self._pruner.adopt(self._timer())
-            self._state = State(0, None)
+            self._state = State(0, None, "", None, embargoed=False)
             return
         with self._failing("start"):
             restored = self._restore_note(last, past.latest)
@@ -318,21 +290,21 @@ class Press:
             self._state = None
             return
         with self._failing("start"):
-            paths: list[str] = []
+            named = Named()
             restored += self._restore_log(builder, past)
-            restored += self._feed.restore(_noting(builder.objects(), paths), compare=self._compare)
-            self._pruner.named(paths, self._timer())
+            restored += self._feed.restore(named.noting(builder.objects()), compare=self._compare)
+            named.tell(self._pruner, self._timer())
             self._pruner.adopt(self._timer())
-        self._state = State(
-            None if last.paused else last.log.size, None if last.paused is None else last.paused.by
-        )
+        self._state = state_of(last)
+        self._embargoed = self.hidden
         if restored:
             self._log("publish.restored", snapshot=last.snapshot, files=restored)
         self._log("publish.resumed", snapshot=last.snapshot, entries=builder.size)
 
     def _restore_log(self, builder: Builder, past: Published) -> int:
         """Mends tiles, bundles and checkpoint; one that is ahead of the snapshot stays."""
-        with closing(self._files.cut(builder.tree, 0)) as files:
+        cut = self._files.cut(builder.tree, 0, hidden_from=self._hidden_from(builder))
+        with closing(cut) as files:
             restored = self._feed.restore(files, compare=self._compare)
         found = self._feed.checkpoint()
         try:
@@ -396,6 +368,47 @@ class Press:
         self._told_missing = missing
         self._metrics.missing_rosters.set(len(missing))
 
+    # --- What people say beside the log ---
+
+    def look(self, now: int) -> bool:
+        """Looks at the operator's pause, the disk and the clock; whether a snapshot may be due because of it.
+
+        Args:
+            now: the election's clock, ms.
+        """
+        before = (self._operator.on, self._operator.reason, self._no_room, self._embargoed)
+        self._operator.look()
+        self._no_room = not self._room()
+        if self._builder is not None and self.resumed:
+            self._embargoed = self._builder.embargoed(now)
+        self._metrics.no_room.set(self._no_room)
+        if self._last is None:  # no snapshot says it yet
+            self._metrics.paused.labels("operator").set(self._operator.on)
+        return before != (self._operator.on, self._operator.reason, self._no_room, self._embargoed)
+
+    def look_for_information(self) -> Shown | None:
+        """What is to be shown instead of the present texts and pictures, in the feed already; None: nothing.
+
+        It may take its time, and may be called while snapshots are made; `show` it then.
+        """
+        found = None if self._no_room else self._switch.look()
+        if found is None:
+            return None
+        try:
+            self._tables.put_information(*found)
+            self._tables.put_messages(self._site.definition, found.information)
+        except (TallygateError, OSError) as error:
+            self._switch.refuse(error)
+            return None
+        return found
+
+    def show(self, shown: Shown) -> None:
+        """Has snapshots name this information from now on."""
+        self._shown = shown
+        if self._builder is not None:
+            self._builder.show(shown.information.hash)
+        self._log("information.shown", information=shown.information.hash.hex())
+
     # --- Snapshots ---
 
     def due(self, head: Head) -> bool:
@@ -425,28 +438,34 @@ class Press:
         record = self._feed.last
         number = 1 if record is None else record.number + 1
         previous = None if record is None else bytes.fromhex(record.sha256)
+        self.look(published_at)
+        now = format_time(published_at)
         draft: Draft | None = None
-        if self._refused is None and not self._told_missing:
+        paused = self._standstill(now)
+        # The builder knows of the commission's pause, which stands before the operator's.
+        if paused is None and (self._commission_paused or not self._operator.on):
             try:
                 draft = builder.draft(number, previous, published_at, head)
             except GateError as error:
-                self._refuse(error, format_time(published_at))
-        paused = self._refused or self._missing_pause(published_at)
+                self._refuse(error, now)
+        if draft is None:
+            paused = self._standstill(now) or self._operator.shown(self._last_pause, now)
         self._state = self._state_at(head)
         if draft is None and paused is not None and previous is not None:
             draft = self._repeat(builder, number, previous, published_at, paused)
         if draft is None:
             return None
+        draft = dataclasses.replace(draft, changes=changes_of(draft, self._last))
         cut = None
         if draft.checkpoint is not None:
             with self._failing("snapshot"):
-                cut = self._files.cut(builder.tree, draft.old_size)
+                cut = self._files.cut(builder.tree, draft.old_size, hidden_from=draft.hidden_from)
         return Sheet(draft, cut)
 
     def _repeat(
         self, builder: Builder, number: int, previous: bytes, published_at: int, paused: Paused
     ) -> Draft | None:
-        """The heartbeat of a pause by the gate; None: not even that can be answered for."""
+        """The heartbeat of a pause by gate or operator; None: not even that can be answered for."""
         try:
             return builder.repeat(number, previous, published_at, paused)
         except GateError as error:
@@ -465,16 +484,28 @@ class Press:
         Raises:
             FeedFailedError: the disk.
         """
-        draft, paths = sheet.draft, [file.path for file in sheet.draft.files]
+        draft, named = sheet.draft, Named()
         with self._failing("snapshot"):
-            self._feed.publish(draft, _noting(sheet.cut or (), paths))
-        self._pruner.named(paths, self._timer())
+            if draft.lifts:
+                self._lift()
+            self._feed.publish(draft, named.noting(sheet.cut or ()))
+        for file in draft.files:
+            named.add(file)
+        named.tell(self._pruner, self._timer())
         self._tell_pause(draft.snapshot)
+        self._tell_embargo(draft.snapshot)
         self._last = draft.snapshot
+        self._show_flags(draft.flags)
         self.published = draft.number
         self._observe(draft.size, clock)
         self._metrics.snapshot_timestamp.set(self._real() / SECOND)
         self._show()
+
+    def _lift(self) -> None:
+        moved = self._feed.lift()
+        if moved or self.hidden:
+            self._pruner.lifted(self._timer())
+            self._log("publish.lifted", files=moved)
 
     def prune(self) -> None:
         """Removes what no snapshot of the last ten minutes refers to, some of it.
@@ -508,19 +539,39 @@ class Press:
         except IndexError:
             return None
 
-    def _state_at(self, head: Head) -> State:
-        paused = self._refused is not None or bool(self._told_missing)
-        word = "gate" if paused else "commission" if self._commission_paused else None
-        return State(None if word else head.size, word)
+    @property
+    def newest(self) -> Latest | None:
+        """The newest published snapshot."""
+        return self._last
 
-    def _missing_pause(self, published_at: int) -> Paused | None:
-        if not self._told_missing:
+    @property
+    def _last_pause(self) -> Paused | None:
+        return None if self._last is None else self._last.paused
+
+    def _state_at(self, head: Head) -> State:
+        information = self._shown.information.hash.hex()
+        if self._refused is not None or self._told_missing or self._no_room:
+            return State(None, "gate", "", information, self.hidden)
+        if self._commission_paused:
+            return State(None, "commission", "", information, self.hidden)
+        if self._operator.on:
+            return State(None, "operator", self._operator.reason, information, self.hidden)
+        return State(head.size, None, "", information, self._embargoed)
+
+    def _standstill(self, now: str) -> Paused | None:
+        """Why the publisher itself lets nothing out; None: it does."""
+        if self._refused is not None:
+            return self._refused
+        if self._told_missing:
+            names = ", ".join(one.hex() for one in sorted(self._told_missing))
+            sentence = f"A decision names the roster {names}, which the publisher has not got."
+        elif self._no_room:
+            sentence = "The publisher's disk is almost full; figures follow as soon as there is room."
+        else:
             return None
-        if self._last is not None and self._last.paused is not None and self._last.paused.by == "gate":
-            return self._last.paused
-        names = ", ".join(one.hex() for one in sorted(self._told_missing))
-        sentence = f"A decision names the roster {names}, which the publisher has not got."
-        return Paused("gate", (("en", sentence),), format_time(published_at))
+        last = self._last_pause
+        since = last.since if last is not None and last.by == "gate" else now
+        return Paused("gate", (("en", sentence),), since)
 
     def _refuse(self, error: GateError, since: str) -> None:
         """Notes that the gate has closed; it stays closed until a restart."""
@@ -531,11 +582,15 @@ class Press:
         self._refused = Paused("gate", (("en", f"{sentence} Rule: {error.rule}."),), since)
 
     def _tell_pause(self, latest: Latest) -> None:
-        before = None if self._last is None else self._last.paused
-        if latest.paused is not None and before is None:
+        before = self._last_pause
+        if latest.paused is not None and (before is None or before.by != latest.paused.by):
             self._log("publish.paused", by=latest.paused.by, snapshot=latest.snapshot)
         elif latest.paused is None and before is not None:
             self._log("publish.unpaused", snapshot=latest.snapshot)
+
+    def _tell_embargo(self, latest: Latest) -> None:
+        if latest.embargo_until is not None and not self.hidden:
+            self._log("publish.embargoed", snapshot=latest.snapshot, until=latest.embargo_until)
 
     @contextmanager
     def _failing(self, operation: Operation) -> Iterator[None]:
@@ -565,9 +620,14 @@ class Press:
         for state, stations in msgspec.structs.asdict(latest.progress).items():
             if state != "stations":
                 metrics.stations.labels(state).set(stations)
-        self._flags |= dict.fromkeys(self._flags, 0) | dict(latest.tally.flags)
+        metrics.embargoed.set(self.hidden)
+        if latest.tally is not None:
+            self._show_flags(latest.tally.flags)
+
+    def _show_flags(self, flags: Sequence[tuple[str, int]]) -> None:
+        self._flags |= dict.fromkeys(self._flags, 0) | dict(flags)
         for code, stations in self._flags.items():
-            metrics.flagged.labels(code).set(stations)
+            self._metrics.flagged.labels(code).set(stations)
 
 
 def seconds_since(at: int, clock: ElectionClock) -> float:
@@ -578,10 +638,3 @@ def seconds_since(at: int, clock: ElectionClock) -> float:
 def _key_of(vkey: str) -> bytes:
     """The public key in a verifier key (docs/log.md): behind name, key id and the byte of its type."""
     return base64.b64decode(vkey.split("+", 2)[2])[1:]
-
-
-def _noting(files: Iterable[FeedFile], paths: list[str]) -> Iterator[FeedFile]:
-    """The files, whose paths are noted as they go by."""
-    for file in files:
-        paths.append(file.path)
-        yield file

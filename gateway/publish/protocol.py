@@ -35,10 +35,17 @@ class GateError(TallygateError):
 
 @dataclass(frozen=True, slots=True)
 class FeedFile:
-    """A file of the feed that never changes: its path below the feed's folder (`gateway.feed.layout`)."""
+    """A file of the feed that never changes.
+
+    Attributes:
+        path: below the feed's folder (`gateway.feed.layout`), or below the folder of what is hidden.
+        data: its bytes.
+        hidden: it is under embargo: nobody may read it yet.
+    """
 
     path: str
     data: bytes
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,12 @@ class Draft:
             it stood, the file stays.
         old_size: entries of the log in the snapshot before; 0 for the first.
         size: entries of the log in this one.
+        hidden_from: index of the first entry that no public bundle may hold; None: there is no embargo.
+        lifts: what was hidden before leaves with this snapshot, if anything was.
+        flags: of the root's object: how many stations have each code.
         stations: how many stations' objects are new.
         areas: how many areas' objects are new.
+        changes: the bytes of snapshots/<number>.changes.json; None: there is none.
     """
 
     number: int
@@ -69,8 +80,12 @@ class Draft:
     checkpoint: bytes | None
     old_size: int
     size: int
+    hidden_from: int | None
+    lifts: bool
+    flags: Sequence[tuple[str, int]]
     stations: int
     areas: int
+    changes: bytes | None = None
 
 
 class Builder(Protocol):
@@ -97,6 +112,9 @@ class Builder(Protocol):
 
     def offer_unusable(self, sha256: bytes) -> None:
         """The hash of a roster.json that is whole and no roster (`_core.Authority.offer_unusable`)."""
+
+    def show(self, information: bytes) -> None:
+        """The SHA-256 of the information that snapshots name from now on."""
 
     def take(self, first: int, statements: Sequence[bytes]) -> int:
         """Takes the log's next entries, those that the ledger has committed.
@@ -125,12 +143,24 @@ class Builder(Protocol):
     def objects(self) -> Iterator[FeedFile]:
         """Every object and the decisions that the last snapshot refers to, made anew.
 
-        Call it before further entries are taken: the tally knows the present only.
+        Under an embargo also what it hides. Call it before further entries are taken: the tally knows the
+        present only.
         """
 
     @property
     def paused(self) -> bool:
         """Whether the commission's pause is in effect after the entries taken."""
+
+    @property
+    def first_count(self) -> int | None:
+        """Index of the first result or protocol among the entries taken: where an embargo begins."""
+
+    def embargoed(self, now: int) -> bool:
+        """Whether a snapshot of the entries taken would be under embargo.
+
+        Args:
+            now: the election's clock, ms.
+        """
 
     def draft(self, number: int, previous: bytes | None, published_at: int, head: Head) -> Draft | None:
         """The next snapshot. While the commission has paused publication: the one before, as `repeat` does.

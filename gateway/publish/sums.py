@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from gateway import _core
-from gateway.feed.models import ChoiceResult, Outcome, Result
-from gateway.feed.objects import MAX_NUMBER, Area, Row, RowT, StationTurnout, Sum, Sums
+from gateway.feed.objects import Area, Row, RowT, StationTurnout, Sums
 
 Key: TypeAlias = tuple[str | int, ...]
 Table: TypeAlias = dict[Key, int]
@@ -23,8 +21,6 @@ TURNOUT: Final = frozenset({"identified", "hour"})
 COUNTED: Final = frozenset({"reported", "disputed"})
 
 _SOURCES: Final = {1: "machine", 2: "protocol"}
-_IN_BOX: Final = 9
-_VALID: Final = 11
 
 
 class Electorate(NamedTuple):
@@ -177,55 +173,3 @@ def worst(row: Row, electorate: Electorate, headline: int) -> str:
     if found == {"silent"}:
         return "silent"
     return "partial" if found & {"partial", "silent"} else "reported"
-
-
-def results(root: Area[RowT], definition: _core.Definition) -> tuple[Result, ...]:
-    """What latest.json says of each contest and source, from the root's sums."""
-    return tuple(
-        _result(contest.contest, source, sums, definition)
-        for contest in root.contests
-        for source, sums in ((1, contest.machine), (2, contest.protocol))
-    )
-
-
-def _result(number: int, source: int, sums: Sums, definition: _core.Definition) -> Result:
-    contest, choices = definition.contest(number), definition.choices(number)
-    if contest is None or len(choices) != len(sums.votes):
-        raise ValueError(f"contest {number} has no such votes")
-    figures = {code: (total, stations) for code, total, stations in sums.figures}
-    whole: dict[str, Sum] = {
-        "votes": (
-            sum(votes for choice, votes in zip(choices, sums.votes, strict=True) if choice.list is None),
-            sums.counted,
-        ),
-        "registered": sums.registered,
-        "valid": figures.get(_VALID, (0, 0)),
-        "in_box": figures.get(_IN_BOX, (0, 0)),
-    }
-    base = _known(whole[contest.share_of], sums)
-    in_box, registered = _known(whole["in_box"], sums), _known(whole["registered"], sums)
-    return Result(
-        base=base,
-        choices=tuple(
-            ChoiceResult(choice=choice.number, seats=None, share=_share(votes, base), votes=votes)
-            for choice, votes in zip(choices, sums.votes, strict=True)
-        ),
-        contest=number,
-        outcome=Outcome((), "none"),
-        quorum=None,
-        source=source,
-        thresholds=(),
-        turnout=None if in_box is None else _share(in_box, registered),
-    )
-
-
-def _known(total: Sum, sums: Sums) -> int | None:
-    """A sum that every counted station has a part in."""
-    return total[0] if total[1] == sums.counted else None
-
-
-def _share(part: int, base: int | None) -> int | None:
-    """Hundredths of a percent, rounded half up (docs/tally.md, "From the integers")."""
-    if not base:
-        return None
-    return min(MAX_NUMBER, (20_000 * part + base) // (2 * base))

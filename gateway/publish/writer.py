@@ -1,8 +1,9 @@
 """The order of writing: what a file names is there before it, and a number is never made twice.
 
-What lives here: `Feed`, the only writer of the feed's folder. The system calls and their order stand in
-`gateway.publish.disk`; docs/feed.md ("Order of writing") says the same to readers. From the moment that
-``data/last-snapshot`` names a number, that snapshot is published, whatever happens: `recover` completes it.
+What lives here: `Feed`, the only writer of the feed's folder, and of the one beside it that hides what is
+under embargo until `Feed.lift` moves it. The system calls and their order stand in `gateway.publish.disk`;
+docs/feed.md ("Order of writing") says the same to readers. From the moment that ``data/last-snapshot`` names
+a number, that snapshot is published, whatever happens: `recover` completes it.
 
 Files are written under temporary names and renamed, so whoever looks sees whole files. Nothing that a power
 cut may have torn is trusted: what belongs to a snapshot is always written again when that snapshot is made,
@@ -10,6 +11,7 @@ and `restore` compares what the last one names.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -25,6 +27,9 @@ from gateway.feed import layout
 from gateway.publish.disk import Disk
 from gateway.publish.protocol import Draft, FeedFile
 from gateway.publish.record import LastSnapshot, read_record
+
+# Folders of which an embargo hides files.
+LIFTED: Final = ("areas", "stations", "decisions", "log", "attachments")
 
 
 class _Numbered(msgspec.Struct, frozen=True):
@@ -49,8 +54,9 @@ class Feed:
     Args:
         folder: the feed's; it exists.
         record: ``data/last-snapshot``.
-        disk: that the folder lies on.
+        disk: that the folders lie on.
         log: is told what had to be mended.
+        hidden: the folder of what is under embargo, on the same file system; it need not exist without one.
 
     Attributes:
         last: the record of the newest snapshot, as soon as `recover` has found it.
@@ -59,12 +65,13 @@ class Feed:
         OSError: of every method: nothing can be promised of what it was to write.
     """
 
-    def __init__(self, folder: Path, record: Path, disk: Disk, log: Log) -> None:
-        self._root = f"{os.path.abspath(folder)}/"  # noqa: PTH100 - resolve() would follow a link
+    def __init__(self, folder: Path, record: Path, disk: Disk, log: Log, *, hidden: Path) -> None:
+        # resolve() would follow a link
+        self._root, self._hidden = (f"{os.path.abspath(one)}/" for one in (folder, hidden))  # noqa: PTH100
         self._record = record
         self.disk: Final = disk
         self._log = log
-        self._folders: set[str] = {""}
+        self._folders: set[str] = {self._root, self._hidden}
         self.last: LastSnapshot | None = None
 
     def recover(self) -> Published | None:
@@ -127,7 +134,7 @@ class Feed:
 
     def put(self, file: FeedFile) -> None:
         """Writes a file; it is durable with the next snapshot."""
-        self._put(file.path, file.data)
+        self._put(file.path, file.data, root=self._place(file.hidden))
 
     def put_checkpoint(self, note: str) -> None:
         """Replaces log/checkpoint in one step by one whose tiles are durable."""
@@ -147,60 +154,99 @@ class Feed:
         if draft.number != number:
             raise ValueError(f"snapshot {draft.number} where {number} is the next")
         for file in draft.files:
-            self._put(file.path, file.data)
+            self.put(file)
         for file in log_files:
-            self._put(file.path, file.data)
+            self.put(file)
         checkpoint = "" if self.last is None else self.last.checkpoint
         named = [
             (layout.snapshot(number), draft.latest),
             (layout.note(number), draft.note),
             (layout.LATEST, draft.latest),
         ]
+        if draft.changes is not None:
+            named.insert(0, (layout.changes(number), draft.changes))
         if draft.checkpoint is not None:
             checkpoint = draft.checkpoint.decode()
             named.insert(0, (layout.CHECKPOINT, draft.checkpoint))
         for path, data in named:
-            self._make_folder(path)
+            self._make_folder(self._root + path)
             self.disk.write(self._temporary(path), data)
         self.disk.sync_all()
         self._note(LastSnapshot(number, draft.sha256.hex(), checkpoint))
         for path, _ in named:
             self.disk.rename(self._temporary(path), self._root + path)
 
+    def lift(self) -> int:
+        """Moves everything that is hidden into the feed: the embargo is over.
+
+        Nothing names these files yet, so their order does not matter. What a crash leaves behind is moved by
+        the next call; it is durable before a snapshot names it.
+
+        Returns:
+            How many files were moved.
+        """
+        return sum(self._move(folder) for folder in LIFTED)
+
+    def _move(self, folder: str) -> int:
+        source = self._hidden + folder
+        try:
+            entries = list(os.scandir(source))
+        except FileNotFoundError:
+            return 0
+        moved = 0
+        for entry in entries:
+            path = f"{folder}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                moved += self._move(path)
+            elif not entry.name.startswith("."):
+                self._make_folder(self._root + path)
+                self.disk.rename(entry.path, self._root + path)
+                moved += 1
+        self._folders.discard(source)
+        try:
+            self.disk.remove_folder(source)
+        except OSError as error:
+            # Somebody is writing a paper into it: that is moved the next time.
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        return moved
+
     def remove(self, path: str) -> None:
-        """Removes a file that nobody may need any more, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self.disk.remove(self._root + path)
+        """Removes a file that nobody may need any more, if it is there, hidden or not."""
+        for root in (self._root, self._hidden):
+            with contextlib.suppress(FileNotFoundError):
+                self.disk.remove(root + path)
 
-    def remove_folder(self, path: str) -> None:
+    def remove_folder(self, path: str, *, hidden: bool = False) -> None:
         """Removes a folder with the files in it."""
+        folder = self._place(hidden) + path
         with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._root + path):
+            for entry in os.scandir(folder):
                 self.disk.remove(entry.path)
-            self.disk.remove_folder(self._root + path)
-        self._folders.discard(path)
+            self.disk.remove_folder(folder)
+        self._folders.discard(folder)
 
-    def walk(self, path: str) -> Iterator[str]:
+    def walk(self, path: str, *, hidden: bool = False) -> Iterator[str]:
         """The files below a folder, and removes what a crash has left under temporary names.
 
         A folder of partial tiles (``….p``) is given as a whole.
         """
         try:
-            entries = list(os.scandir(self._root + path))
+            entries = list(os.scandir(self._place(hidden) + path))
         except FileNotFoundError:
             return
         for entry in entries:
             below = f"{path}/{entry.name}"
             if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(".p"):
-                yield from self.walk(below)
+                yield from self.walk(below, hidden=hidden)
             elif entry.name.startswith("."):
                 self.disk.remove(entry.path)
             else:
                 yield below
 
-    def holds(self, path: str) -> bool:
+    def holds(self, path: str, *, hidden: bool = False) -> bool:
         """Whether there is such a file."""
-        return os.path.lexists(self._root + path)
+        return os.path.lexists(self._place(hidden) + path)
 
     def published_at(self) -> float:
         """When the pointer was last replaced, in seconds of real time; 0.0: never."""
@@ -259,10 +305,9 @@ class Feed:
             if data is None:
                 return None
             self._log("publish.completed", snapshot=record.number)
-        note = layout.note(record.number)
-        if not self.holds(note):
-            with contextlib.suppress(FileNotFoundError):
-                self.disk.rename(self._temporary(note), self._root + note)
+        for beside in (layout.note(record.number), layout.changes(record.number)):
+            if not self.holds(beside) and self.holds(_temporary(beside)):
+                self.disk.rename(self._temporary(beside), self._root + beside)
         return data
 
     def _found(self, record: LastSnapshot) -> bytes | None:
@@ -288,28 +333,28 @@ class Feed:
         self.last = record
 
     def _is_there(self, file: FeedFile, *, compare: bool) -> bool:
-        path = self._root + file.path
-        try:
-            if os.stat(path, follow_symlinks=False).st_size != len(file.data):  # noqa: PTH116
-                return False
-            return not compare or Path(path).read_bytes() == file.data
-        except FileNotFoundError:
-            return False
+        """Whether a file is there; a hidden one may be public from before or after the embargo."""
+        roots = (self._hidden, self._root) if file.hidden else (self._root,)
+        return any(_is_at(root + file.path, file.data, compare=compare) for root in roots)
 
-    def _put(self, path: str, data: bytes, *, sync: bool = False) -> None:
-        self._make_folder(path)
-        temporary = self._temporary(path)
+    def _place(self, hidden: bool) -> str:
+        return self._hidden if hidden else self._root
+
+    def _put(self, path: str, data: bytes, *, root: str = "", sync: bool = False) -> None:
+        root = root or self._root
+        self._make_folder(root + path)
+        temporary = root + _temporary(path)
         self.disk.write(temporary, data, sync=sync)
-        self.disk.rename(temporary, self._root + path)
+        self.disk.rename(temporary, root + path)
 
     def _make_folder(self, path: str) -> None:
         """Makes the folders of a file as far as they are missing."""
         folder = path.rpartition("/")[0]
-        if folder in self._folders:
+        if folder in self._folders or f"{folder}/" in self._folders:
             return
         self._make_folder(folder)
         with contextlib.suppress(FileExistsError):
-            self.disk.make_folder(self._root + folder)
+            self.disk.make_folder(folder)
         self._folders.add(folder)
 
     def _read(self, path: str, limit: int) -> bytes | None:
@@ -326,6 +371,15 @@ class Feed:
 
     def _temporary(self, path: str) -> str:
         return self._root + _temporary(path)
+
+
+def _is_at(path: str, data: bytes, *, compare: bool) -> bool:
+    try:
+        if os.stat(path, follow_symlinks=False).st_size != len(data):  # noqa: PTH116
+            return False
+        return not compare or Path(path).read_bytes() == data
+    except FileNotFoundError:
+        return False
 
 
 def _temporary(path: str) -> str:

@@ -52,6 +52,7 @@ class Resource(NamedTuple):
         type: media type.
         cache: the value of Cache-Control.
         policy: the value of Content-Security-Policy.
+        save_as: the file name for a download, of plain letters; empty: it is shown.
     """
 
     tag: str
@@ -59,6 +60,7 @@ class Resource(NamedTuple):
     type: str
     cache: str
     policy: str
+    save_as: str = ""
 
 
 class Answer(NamedTuple):
@@ -96,6 +98,11 @@ def answer(request: Mapping[bytes, Sequence[bytes]], resource: Resource, *, head
         ("Content-Security-Policy", resource.policy),
         ("Accept-Ranges", "bytes"),
         *validators,
+        *(
+            (("Content-Disposition", f'attachment; filename="{resource.save_as}"'),)
+            if resource.save_as
+            else ()
+        ),
         *_OPEN,
         *_EXPOSED,
     )

@@ -39,7 +39,12 @@ _NOT_THERE: Final = (
 
 def tag_of(content: bytes) -> str:
     """The strong entity tag of these bytes."""
-    return f'"{hashlib.sha256(content).hexdigest()[:_TAG]}"'
+    return tag_of_hash(hashlib.sha256(content).hexdigest())
+
+
+def tag_of_hash(sha256: str) -> str:
+    """The strong entity tag of the bytes with this SHA-256 (hex)."""
+    return f'"{sha256[:_TAG]}"'
 
 
 class Opened(NamedTuple):
@@ -86,8 +91,12 @@ class FeedFiles:
         # Guarded by the lock: tag by what tells a file from every other that was here.
         self._tags: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
 
-    def open(self, parts: Sequence[str]) -> Opened | None:
+    def open(self, parts: Sequence[str], tag: str = "") -> Opened | None:
         """Opens a file by the names on its way, none of which may be a symbolic link.
+
+        Args:
+            parts: the names.
+            tag: its strong entity tag, where that is known; else the whole file is read for it.
 
         Returns:
             None: it is not there, or no regular file.
@@ -105,7 +114,7 @@ class FeedFiles:
                 return None
             start = os.pread(descriptor, CHUNK, 0)
             key = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-            return Opened(descriptor, found.st_size, self._tag(key, descriptor, start), start)
+            return Opened(descriptor, found.st_size, tag or self._tag(key, descriptor, start), start)
         except BaseException:
             os.close(descriptor)
             raise
@@ -158,7 +167,7 @@ class FeedFiles:
         while data := os.pread(descriptor, CHUNK, offset):
             summed.update(data)
             offset += len(data)
-        tag = f'"{summed.hexdigest()[:_TAG]}"'
+        tag = tag_of_hash(summed.hexdigest())
         with self._lock:
             self._tags[key] = tag
             if len(self._tags) > MAX_TAGS:

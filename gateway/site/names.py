@@ -9,6 +9,9 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from gateway.base.media import START_BYTES, medium_of
+from gateway.site.files import tag_of_hash
+
 # Bytes of a target: the longest name of the feed has some 200.
 MAX_TARGET: Final = 2_048
 
@@ -22,16 +25,30 @@ REHEARSAL: Final = "public, max-age=60"
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 BYTES: Final = "application/octet-stream"
-_TYPES: Final = {"json": JSON, "note": TEXT, "vkey": TEXT, "csv": "text/csv; charset=utf-8"}
+_TYPES: Final = {
+    "json": JSON,
+    "note": TEXT,
+    "vkey": TEXT,
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 # A name of the feed: no separator, nothing hidden (such files are being written), nothing that a shell or a
 # terminal could misread.
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
-_POINTERS: Final = ("latest.json", "log/checkpoint")
+_POINTERS: Final = ("latest.json", "log/checkpoint", "messages.json", "exports/latest.note")
 # Keys are read once by a program, and are another night's tomorrow.
 _KEYS: Final = "keys"
+# Of the software that runs: another version may bring others.
+_SCHEMAS: Final = "schemas"
+_EXPORTS: Final = "exports"
+# Digits of its hash in the name under which a browser keeps a paper.
+_STEM: Final = 16
+# Scanned papers: anybody's bytes, under their hash alone.
+_ATTACHMENTS: Final = "attachments"
 _FOLDERS: Final = (
     "snapshots",
     "areas",
@@ -41,6 +58,8 @@ _FOLDERS: Final = (
     "roster",
     "information",
     "log",
+    _EXPORTS,
+    _ATTACHMENTS,
 )
 
 
@@ -51,11 +70,15 @@ class Named(NamedTuple):
         parts: its path below the feed's folder, each a plain name.
         type: its media type.
         cache: the value of Cache-Control.
+        save_as: the name under which a browser keeps it; empty: it shows it.
+        tag: its strong entity tag, where its name says it; empty: its bytes do.
     """
 
     parts: tuple[str, ...]
     type: str
     cache: str
+    save_as: str = ""
+    tag: str = ""
 
 
 def path_of(target: bytes) -> str | None:
@@ -87,12 +110,45 @@ def find_file(path: str, *, rehearsal: bool) -> Named | None:
         return Named(parts, _type(parts), LIVE)
     if len(parts) == 1:
         return None
-    if parts[0] == _KEYS:
+    if parts[0] in (_KEYS, _SCHEMAS):
         return Named(parts, _type(parts), REHEARSAL)
     if parts[0] not in _FOLDERS:
         return None
+    if parts[0] == _ATTACHMENTS:
+        if len(parts) != 2 or not _HASH.fullmatch(parts[1]):
+            return None
+        # Large, and so many that nobody could remember what was read of each.
+        return Named(parts, BYTES, FOR_EVER, tag=tag_of_hash(parts[1]))
     hashed = any(_HASH.fullmatch(part.removesuffix(".json")) for part in parts)
-    return Named(parts, _type(parts), REHEARSAL if rehearsal and not hashed else FOR_EVER)
+    cache = REHEARSAL if rehearsal and not hashed else FOR_EVER
+    return Named(parts, _type(parts), cache, _save_as(parts))
+
+
+def of_medium(named: Named, start: bytes) -> Named:
+    """A paper's name with the media type that the log names, a download in any case; others as they are.
+
+    The box port takes a paper only if its first bytes are those of the logged medium, and its hash holds them
+    there: so they say it, on any machine that has the file (docs/feed.md, "Papers").
+
+    Args:
+        named: of `find_file`.
+        start: the file's first bytes.
+    """
+    if named.parts[0] != _ATTACHMENTS:
+        return named
+    medium = medium_of(start[:START_BYTES])
+    stem = named.parts[1][:_STEM]
+    if medium is None:
+        return named._replace(save_as=stem)
+    return named._replace(type=medium.type, save_as=f"{stem}.{medium.suffix}")
+
+
+def _save_as(parts: tuple[str, ...]) -> str:
+    """Exports are kept: with their snapshot's number, for on a desk lie those of many."""
+    if parts[0] != _EXPORTS or len(parts) != 3:
+        return ""
+    stem, dot, kind = parts[2].rpartition(".")
+    return f"{stem}-{parts[1]}{dot}{kind}"
 
 
 def _type(parts: tuple[str, ...]) -> str:

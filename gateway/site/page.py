@@ -1,22 +1,23 @@
 """The plain page of an area: what is counted, how far, and where to check it (docs/feed.md).
 
-What lives here: `render`, a pure function from a `View` of the feed to the bytes of a page, and the page
-before the first snapshot. No script, no style within it: the page of a slow telephone, and of a strict
-policy.
+What lives here: `render`, a pure function from a `View` of the feed to the bytes of a page;
+`render_embargoed`, of an `Embargoed` one; and the page before the first snapshot. No script, no style within
+it: the page of a slow telephone, and of a strict policy.
 """
 
 import contextlib
 import re
+from collections.abc import Sequence
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.base.clock import parse_time, to_datetime
 from gateway.feed import layout
-from gateway.feed.models import Latest, Progress
-from gateway.feed.objects import Row
+from gateway.feed.models import Child, Latest, Progress, Result
+from gateway.feed.objects import Row, Turnout
 from gateway.site.figures import ChoiceFigures, ContestFigures, contest_figures
 from gateway.site.html import count, name, percent, plain, text
-from gateway.site.reading import AreaRows, AreaSums, Names, View
+from gateway.site.reading import AreaSums, Embargoed, Names, View
 
 # Seconds until the page asks again by itself; a snapshot comes every second in the busiest minutes, and a
 # reader wants to finish a line.
@@ -70,13 +71,45 @@ def render(view: View) -> bytes:
         *_top(latest, names, up),
         *_way(view, up),
         f"<h1>{name(heading)}</h1>",
-        *_standing(view),
-        *(part for figures in contests for part in _contest(figures, names, latest)),
+        *_standing(latest, names),
+        *([] if view.way else _progress(latest.progress)),
+        *_turnout_so_far([view.area.turnout], view.area.stations),
+        _when(latest, names),
+        *(part for figures in contests for part in _contest(figures, view)),
         *_areas(view, up),
         *_stations(view, up),
-        *_bottom(view, up),
+        *_bottom(latest, view.sha256, up, layout.area(view.area.area, bytes.fromhex(view.area_sha256))),
     ]
     title = names.title if not view.way else f"{here} – {names.title}"
+    return _document(f"{_mark(latest)}{plain(title)}", up, parts)
+
+
+def render_embargoed(view: Embargoed) -> bytes:
+    """The page of one area while figures are under embargo: how far it is, turnout, and until when."""
+    latest, names = view.latest, view.names
+    top = view.area == view.root
+    up = "" if top else "../"
+    here = names.area(view.area)
+    parts = [
+        *_top(latest, names, up),
+        *([] if top else _links_above([view.root], names, up)),
+        f"<h1>{name(names.title if top else here)}</h1>",
+        f'<p class="notice"><strong>Results are under embargo until {_time(view.until, names)}.</strong> '
+        "They come in, are counted and kept, and nobody may read them before. Until then this page says how "
+        "many stations have reported, and the turnout.</p>",
+        *_standing(latest, names),
+    ]
+    if top:
+        parts += _progress(latest.progress)
+        parts += _turnout_so_far([child.turnout for child in latest.children], latest.progress.stations)
+        parts += [_when(latest, names), *_children(latest, names)]
+    else:
+        if view.child is not None:
+            parts += _progress(view.child.progress)
+            parts += _turnout_so_far([view.child.turnout], view.child.progress.stations)
+        parts.append(_when(latest, names))
+    parts += _bottom(latest, view.sha256, up, None)
+    title = names.title if top else f"{here} – {names.title}"
     return _document(f"{_mark(latest)}{plain(title)}", up, parts)
 
 
@@ -127,17 +160,18 @@ def _top(latest: Latest, names: Names, up: str) -> list[str]:
 
 def _way(view: View, up: str) -> list[str]:
     """The areas above this one, as links."""
-    if not view.way:
-        return []
-    root, *between = view.way
-    links = [f'<a href="{up}">{name(view.names.area(root))}</a>']
-    links += [f'<a href="{number}">{name(view.names.area(number))}</a>' for number in between]
+    return _links_above(view.way, view.names, up) if view.way else []
+
+
+def _links_above(way: Sequence[int], names: Names, up: str) -> list[str]:
+    root, *between = way
+    links = [f'<a href="{up}">{name(names.area(root))}</a>']
+    links += [f'<a href="{number}">{name(names.area(number))}</a>' for number in between]
     return [f'<nav aria-label="Areas above">{" › ".join(links)}</nav>']
 
 
-def _standing(view: View) -> list[str]:
-    """How far it is, what kind of count it is, and when."""
-    latest = view.latest
+def _standing(latest: Latest, names: Names) -> list[str]:
+    """What kind of count it is, and whether it goes on."""
     status = latest.status.machine if latest.headline == "machine" else latest.status.protocol
     words = _STATUS[status]
     kind = words if status in _OFFICIAL else f"{_PRELIMINARY[latest.headline]}. {words}."
@@ -145,26 +179,32 @@ def _standing(view: View) -> list[str]:
     if latest.paused is not None:
         reason = dict(latest.paused.reason)
         said = reason.get("en") or next(iter(reason.values()), "")
-        since = _time(latest.paused.since, view.names)
+        since = _time(latest.paused.since, names)
         parts.append(
             f'<p class="notice"><strong>{_PAUSED[latest.paused.by]}</strong> since {since}. '
             f"The figures are those of before. {name(said)}</p>"
         )
-    if not view.way:
-        parts += _progress(latest.progress)
-    turnout = view.area.turnout
-    if turnout.stations:
-        share = _turnout(view.area)
-        of = "" if share is None else f", {percent(share)} of those registered"
-        parts.append(
-            f"<p>Turnout so far: {count(turnout.identified)} people identified at {count(turnout.stations)} "
-            f"stations{of}.</p>"
-        )
-    parts.append(
-        f'<p class="when">Snapshot {count(latest.snapshot)}, {_time(latest.published_at, view.names)}. '
+    return parts
+
+
+def _turnout_so_far(turnouts: Sequence[Turnout], expected: int) -> list[str]:
+    """The turnout of areas together, which have so many stations."""
+    stations = sum(turnout.stations for turnout in turnouts)
+    if not stations:
+        return []
+    identified = sum(turnout.identified for turnout in turnouts)
+    share = _turnout(turnouts, expected)
+    of = "" if share is None else f", {percent(share)} of those registered"
+    return [
+        f"<p>Turnout so far: {count(identified)} people identified at {count(stations)} stations{of}.</p>"
+    ]
+
+
+def _when(latest: Latest, names: Names) -> str:
+    return (
+        f'<p class="when">Snapshot {count(latest.snapshot)}, {_time(latest.published_at, names)}. '
         f"The page renews itself every {REFRESH_SECONDS} seconds.</p>"
     )
-    return parts
 
 
 def _progress(progress: Progress) -> list[str]:
@@ -198,8 +238,8 @@ def _progress(progress: Progress) -> list[str]:
     ]
 
 
-def _contest(figures: ContestFigures, names: Names, latest: Latest) -> list[str]:
-    sums = figures.sums
+def _contest(figures: ContestFigures, view: View) -> list[str]:
+    sums, names, latest = figures.sums, view.names, view.latest
     left_out = [
         f"{count(number)} {words}"
         for number, words in ((sums.held, "held"), (sums.disputed, "disputed"), (sums.annulled, "annulled"))
@@ -209,16 +249,18 @@ def _contest(figures: ContestFigures, names: Names, latest: Latest) -> list[str]
     if figures.turnout is not None:
         facts.append(f"turnout in these {percent(figures.turnout)}")
     ranked = sorted((one for one in figures.choices if one.choice.list is None), key=lambda one: -one.votes)
-    rows = [_choice(figures.contest, one, names) for one in ranked]
-    status = latest.status.machine if latest.headline == "machine" else latest.status.protocol
-    kind = "" if status in _OFFICIAL else f" <small>{_PRELIMINARY[latest.headline]}</small>"
+    result = None if view.way else _result(figures.contest, latest)
+    rows = [_choice(figures.contest, one, names, result) for one in ranked]
+    kind = "" if _is_official(latest) else f" <small>{_PRELIMINARY[latest.headline]}</small>"
+    seats = '<th scope="col" class="n">Seats</th>' if result is not None and _has_seats(result) else ""
     return [
         "<section>",
         f"<h2>{name(names.contest(figures.contest))}</h2>",
         f'<p class="facts">{"; ".join(facts)}.{kind}</p>',
+        *([] if result is None else _outcome(result, view)),
         '<table class="choices">',
         '<thead><tr><th scope="col">Choice</th><th scope="col" class="n">Votes</th>'
-        '<th scope="col" class="n">Share</th></tr></thead>',
+        f'<th scope="col" class="n">Share</th>{seats}</tr></thead>',
         "<tbody>",
         *rows,
         "</tbody></table>",
@@ -226,14 +268,71 @@ def _contest(figures: ContestFigures, names: Names, latest: Latest) -> list[str]
     ]
 
 
-def _choice(contest: int, figures: ChoiceFigures, names: Names) -> str:
+def _is_official(latest: Latest) -> bool:
+    return (latest.status.machine if latest.headline == "machine" else latest.status.protocol) in _OFFICIAL
+
+
+def _result(contest: int, latest: Latest) -> Result | None:
+    """What follows for a contest in the whole country, in the count that is shown."""
+    source = 1 if latest.headline == "machine" else 2
+    found = (one for one in latest.results if (one.contest, one.source) == (contest, source))
+    return next(found, None)
+
+
+def _has_seats(result: Result) -> bool:
+    return any(one.seats for one in result.choices)
+
+
+def _outcome(result: Result, view: View) -> list[str]:
+    """What these votes would mean, in a sentence; nothing while it is open."""
+    about = view.names.definition.contest(result.contest)
+    choices = view.names.definition.choices(result.contest)
+    named = [choice for choice in choices if choice.number in result.outcome.choices]
+    who = _join([name(view.names.choice(result.contest, choice)) for choice in named])
+    match result.outcome.word:
+        case "none" | "open":
+            return []
+        case "no-quorum":
+            said = "the quorum is not reached"
+        case "tie":
+            said = f"equal votes leave it open between {who}"
+        case "run-off":
+            said = f"a second round between {who}"
+        case "decided":
+            kinds = {choice.kind for choice in named}
+            if about is not None and about.kind == "referendum":
+                said = "the question is accepted" if "yes" in kinds else "the question is not accepted"
+            elif "against_all" in kinds:
+                said = f"nobody is elected: {who} has the most votes"
+            elif not named:
+                said = "nobody is elected"
+            elif "list" in kinds:
+                said = "the seats are shared out as below"
+            else:
+                said = f"elected: {who}"
+    by = "By the count of all stations" if _is_official(view.latest) else "By this preliminary count"
+    return [f"<p><strong>{by}:</strong> {said}.</p>"]
+
+
+def _join(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def _choice(contest: int, figures: ChoiceFigures, names: Names, result: Result | None) -> str:
     color = names.color(contest, figures.choice.number)
     fill = f' fill="{color}"' if _COLOR.fullmatch(color) else ""
+    seats = below = ""
+    if result is not None:
+        own = {one.choice: one.seats for one in result.choices}.get(figures.choice.number)
+        seats = f'<td class="n">{count(own or 0)}</td>' if _has_seats(result) else ""
+        failed = (figures.choice.number, "failed") in result.thresholds
+        below = " <small>below the threshold</small>" if failed else ""
     return (
-        f'<tr><th scope="row">{name(names.choice(contest, figures.choice))}'
+        f'<tr><th scope="row">{name(names.choice(contest, figures.choice))}{below}'
         f'<svg class="bar" viewBox="0 0 {_WHOLE} 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{min(figures.share or 0, _WHOLE)}" height="10"{fill}/></svg></th>'
-        f'<td class="n">{count(figures.votes)}</td><td class="n">{percent(figures.share)}</td></tr>'
+        f'<td class="n">{count(figures.votes)}</td><td class="n">{percent(figures.share)}</td>{seats}</tr>'
     )
 
 
@@ -281,17 +380,46 @@ def _area(view: View, number: int, up: str) -> str:
     counted = "–" if first is None else f"{count(first.sums.counted)} of {count(first.stations)}"
     return (
         f'<tr>{link}<td class="n" data-label="Counted">{counted}</td>'
-        f'<td class="n" data-label="Turnout so far">{percent(_turnout(found))}</td>'
+        f'<td class="n" data-label="Turnout so far">{percent(_turnout([found.turnout], found.stations))}</td>'
         f'<td data-label="Ahead">{_ahead(first, view.names)}</td></tr>'
     )
 
 
-def _turnout(area: AreaSums | AreaRows) -> int | None:
+def _children(latest: Latest, names: Names) -> list[str]:
+    """The root's areas under an embargo."""
+    if not latest.children:
+        return []
+    rows = [_child(child, names) for child in latest.children]
+    return [
+        "<section>",
+        '<table class="areas">',
+        '<thead><tr><th scope="col">Area</th><th scope="col" class="n">Counted</th>'
+        '<th scope="col" class="n">Turnout so far</th></tr></thead>',
+        "<tbody>",
+        *rows,
+        "</tbody></table>",
+        "</section>",
+    ]
+
+
+def _child(child: Child, names: Names) -> str:
+    progress = child.progress
+    counted = f"{count(progress.reported + progress.disputed)} of {count(progress.stations)}"
+    return (
+        f'<tr><th scope="row"><a href="area/{child.area}">{name(names.area(child.area))}</a></th>'
+        f'<td class="n" data-label="Counted">{counted}</td>'
+        f'<td class="n" data-label="Turnout so far">{percent(_turnout([child.turnout], progress.stations))}'
+        "</td></tr>"
+    )
+
+
+def _turnout(turnouts: Sequence[Turnout], expected: int) -> int | None:
     """Identified ÷ registered over the expected stations, in hundredths of a percent, from the morning on."""
-    registered, known = area.turnout.registered
-    if known != area.stations or not registered or not area.turnout.stations:
+    registered = sum(turnout.registered[0] for turnout in turnouts)
+    known = sum(turnout.registered[1] for turnout in turnouts)
+    if known != expected or not registered or not any(turnout.stations for turnout in turnouts):
         return None
-    return _WHOLE * area.turnout.identified // registered
+    return _WHOLE * sum(turnout.identified for turnout in turnouts) // registered
 
 
 def _first_contest(view: View, area: AreaSums) -> ContestFigures | None:
@@ -355,15 +483,14 @@ def _label(station: int, view: View) -> str:
     return str(station) if found is None or not found.label else found.label
 
 
-def _bottom(view: View, up: str) -> list[str]:
+def _bottom(latest: Latest, sha256: str, up: str, figures: str | None) -> list[str]:
     """Where everything on this page comes from, and how to check it."""
-    latest = view.latest
     number = latest.snapshot
     links = [
         (layout.LATEST, "newest snapshot"),
         (layout.snapshot(number), f"this snapshot, {count(number)}"),
         (layout.note(number), "its signature"),
-        (layout.area(view.area.area, bytes.fromhex(view.area_sha256)), "the figures of this page"),
+        *([] if figures is None else [(figures, "the figures of this page")]),
         (layout.decisions(bytes.fromhex(latest.decisions.sha256)), "decisions of the commission"),
         (
             f"{layout.definition(bytes.fromhex(latest.definition))}/election.json",
@@ -382,7 +509,7 @@ def _bottom(view: View, up: str) -> list[str]:
         "<p>Take the definition's hash from the commission's own announcement, not from here.</p>",
         f"<ul>{items}</ul>",
         f'<p class="when">Log <bdi>{text(latest.log.origin)}</bdi>; SHA-256 of this snapshot '
-        f"<code>{view.sha256}</code>.</p>",
+        f"<code>{sha256}</code>.</p>",
         "</footer>",
     ]
 

@@ -16,8 +16,8 @@ from gateway.base.errors import TallygateError
 from gateway.base.metrics import WebMetrics
 from gateway.site.files import FeedFiles
 from gateway.site.names import LIVE
-from gateway.site.page import render, render_nothing
-from gateway.site.reading import FeedReader
+from gateway.site.page import render, render_embargoed, render_nothing
+from gateway.site.reading import Embargoed, FeedReader, View
 from gateway.site.server import Page
 
 _HTML: Final = "text/html; charset=utf-8"
@@ -91,7 +91,7 @@ class SitePages:
             return self._kept[path]
         began = self._timer()
         view = self._reader.view(latest, number)
-        page = None if view is None else Page.of(render(view), _HTML, LIVE)
+        page = None if view is None else Page.of(_render(view), _HTML, LIVE)
         self._metrics.render.observe(self._timer() - began)
         if view is not None:
             self._metrics.snapshot.set(view.latest.snapshot)
@@ -101,6 +101,10 @@ class SitePages:
             _, oldest = self._kept.popitem(last=False)
             self._kept_bytes -= _size(oldest)
         return page
+
+
+def _render(view: View | Embargoed) -> bytes:
+    return render_embargoed(view) if isinstance(view, Embargoed) else render(view)
 
 
 def _size(page: Page | None) -> int:

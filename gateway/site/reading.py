@@ -1,8 +1,8 @@
 """What a page needs of the feed, read and proved as far as hashes go.
 
-What lives here: `FeedReader`, from the newest snapshot to the objects that it names and the names in
-definition and information. Objects are found by hash and checked against it: a page never mixes two
-snapshots, and never shows a figure of a damaged file. Signatures are the observer's.
+What lives here: `FeedReader`, from the newest snapshot to the objects that it names (none under an embargo)
+and the names in definition and information. Objects are found by hash and checked against it: a page never
+mixes two snapshots, and never shows a figure of a damaged file. Signatures are the observer's.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import msgspec
 from gateway import _core
 from gateway.base.errors import TallygateError
 from gateway.feed import layout
-from gateway.feed.models import Latest
+from gateway.feed.models import Child, Latest
 from gateway.feed.objects import Area, Row, RowT
 from gateway.feed.reading import malformed, read, read_latest
 from gateway.site.files import FeedFiles
@@ -104,6 +104,28 @@ class View(NamedTuple):
     children: dict[int, AreaSums]
 
 
+class Embargoed(NamedTuple):
+    """One area of a snapshot under embargo: everything that may be said of it.
+
+    Attributes:
+        latest: the snapshot.
+        sha256: of its file.
+        names: what things are called.
+        until: when the embargo ends.
+        root: number of the whole.
+        area: number of the area that is shown.
+        child: what the snapshot says of it, if it is one of the root's areas.
+    """
+
+    latest: Latest
+    sha256: str
+    names: Names
+    until: str
+    root: int
+    area: int
+    child: Child | None
+
+
 class FeedReader:
     """Reads one feed for pages. Blocks; used by one thread at a time.
 
@@ -121,7 +143,7 @@ class FeedReader:
         """The bytes of latest.json; None: nothing is published yet."""
         return self._files.read((layout.LATEST,), layout.MAX_LATEST)
 
-    def view(self, data: bytes, area: int | None) -> View | None:
+    def view(self, data: bytes, area: int | None) -> View | Embargoed | None:
         """One area of a snapshot.
 
         Args:
@@ -137,6 +159,9 @@ class FeedReader:
         """
         latest = read_latest(data)
         names = self._find_names(latest)
+        snapshot_sha256 = hashlib.sha256(data).hexdigest()
+        if latest.root is None or latest.tally is None:
+            return _embargoed(latest, snapshot_sha256, names, area)
         shown, shown_sha256 = latest.tally, latest.root.sha256
         way: list[int] = []
         for number in self._way(names.definition, latest.root.area, area):
@@ -150,7 +175,6 @@ class FeedReader:
         children: dict[int, AreaSums] = {}
         if len(shown.areas) <= MAX_CHILDREN:
             children = {number: self._object(number, sha256, _SUMS) for number, sha256 in shown.areas}
-        snapshot_sha256 = hashlib.sha256(data).hexdigest()
         return View(latest, snapshot_sha256, names, shown, shown_sha256, tuple(way), children)
 
     @staticmethod
@@ -196,6 +220,17 @@ class FeedReader:
             if information.hash.hex() != latest.information:
                 raise malformed("information.json has another hash than its folder", place)
         return Names(definition, information)
+
+
+def _embargoed(latest: Latest, sha256: str, names: Names, area: int | None) -> Embargoed | None:
+    root = next((one.number for one in names.definition.areas if one.parent is None), None)
+    shown = root if area is None else area
+    if latest.embargo_until is None or root is None or shown is None:
+        return None
+    if names.definition.area(shown) is None:
+        return None
+    child = next((one for one in latest.children if one.area == shown), None)
+    return Embargoed(latest, sha256, names, latest.embargo_until, root, shown, child)
 
 
 def missing(place: str) -> TallygateError:

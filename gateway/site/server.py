@@ -33,7 +33,7 @@ from gateway.site.answers import (
     refused,
 )
 from gateway.site.files import FeedFiles, Opened, tag_of
-from gateway.site.names import find_file, path_of
+from gateway.site.names import find_file, of_medium, path_of
 
 # Bytes of a request's head: browsers send one KiB, proxies add some.
 MAX_HEAD: Final = 8_192
@@ -290,12 +290,13 @@ class WebServer:
                 said = said._replace(text=said.text or page.content[said.start : said.end])
             await self._send(stream, connection, said, head=head, last=last)
             return
-        opened = await trio.to_thread.run_sync(self._files.open, named.parts, limiter=self._disk)
+        opened = await trio.to_thread.run_sync(self._files.open, named.parts, named.tag, limiter=self._disk)
         if opened is None:
             await self._send(stream, connection, missing(), head=head, last=last)
             return
         try:
-            about = Resource(opened.tag, opened.size, named.type, named.cache, FILE_POLICY)
+            named = of_medium(named, opened.start)
+            about = Resource(opened.tag, opened.size, named.type, named.cache, FILE_POLICY, named.save_as)
             said = answer(fields, about, head=head)
             await self._send(stream, connection, said, opened=opened, head=head, last=last)
         finally:
