@@ -7,12 +7,18 @@ from gateway.cli.shared import LazyGroup, run
 
 COMMANDS = {
     "election": "gateway.cli.election:election",
+    "export": "gateway.cli.export:export",
+    "information": "gateway.cli.information:information",
     "ingest": "gateway.cli.ingest:ingest",
     "init": "gateway.cli.init:init",
+    "open": "gateway.cli.open:open_log",
+    "pause": "gateway.cli.pause:pause",
     "pki": "gateway.cli.pki:pki",
     "publish": "gateway.cli.publish:publish",
+    "resume": "gateway.cli.pause:resume",
     "serve": "gateway.cli.serve:serve",
     "site": "gateway.cli.site:site",
+    "station": "gateway.cli.station:station",
     "status": "gateway.cli.status:status",
     "verify": "gateway.cli.verify:verify",
     "web": "gateway.cli.web:web",

@@ -24,7 +24,8 @@ _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a comparison, noth
 
 @click.command(epilog="Example: tallygate serve night")
 @click.argument("night", type=click.Path(path_type=Path))
-def serve(night: Path) -> int:
+@click.option("--supervised", is_flag=True, hidden=True, help="End when standard input does.")
+def serve(night: Path, supervised: bool) -> int:
     """Serve NIGHT: start its roles, restart any that dies, until Ctrl-C.
 
     The first `serve` of a rehearsal starts its time. What the roles log goes to stderr, one line of JSON an
@@ -36,7 +37,7 @@ def serve(night: Path) -> int:
     election = _election(folder)
     say(f"night        {folder.root}")
     say(f"election     {election.id} ({election.mode})")
-    with surroundings("serve", supervised=False) as around:
+    with surroundings("serve", supervised=supervised) as around:
         board = _Board(folder, around.real, roles, rehearsal=election.mode == "rehearsal")
         supervision = Supervision(
             real=around.real,
@@ -46,6 +47,7 @@ def serve(night: Path) -> int:
             command=partial(_command, folder, config, election.definition),
             environment=for_children(),
             ready=board.show,
+            supervisor=around.supervisor,
         )
         run_until_told(partial(supervise, folder, roles, supervision), around.log)
     say("stopped")
@@ -74,6 +76,7 @@ def _command(folder: NightFolder, config: Config, definition: str, role: Role) -
     # The observer's program shares no code with us; it is told what the other roles read for themselves.
     return (
         *(*python, "clients.observer.cli", "watch", str(night / "feed")),
+        *("--embargo", str(night / "embargo")),
         *("--definition", definition, "--operations", config.listen.operations_monitor),
         *("--ready", str(night / "run" / "monitor.json"), "--supervised"),
     )

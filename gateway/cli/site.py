@@ -5,11 +5,13 @@ from pathlib import Path
 
 import click
 
+from gateway import _core
 from gateway.base.config import Endpoint, parse_address
 from gateway.base.errors import TallygateError
+from gateway.base.files import write_durably
 from gateway.cli.shared import say
 from gateway.run.folder import find_night
-from gateway.run.sitefile import MAX_ADDRESSES, site_of
+from gateway.run.sitefile import MAX_ADDRESSES, messages_of, site_of
 
 
 def _addresses(
@@ -26,7 +28,9 @@ def _addresses(
     return found
 
 
-@click.command(epilog="Example: tallygate site night --address gateway.example:8443 > site.json")
+@click.command(
+    epilog="Example: tallygate site night --address gateway.example:8443 --messages messages.json > site.json"
+)
 @click.argument("night", type=click.Path(path_type=Path))
 @click.option(
     "--address",
@@ -37,11 +41,22 @@ def _addresses(
     callback=_addresses,
     help="Where devices reach the gateway; more than once for several.",
 )
-def site(night: Path, addresses: tuple[Endpoint, ...]) -> int:
+@click.option(
+    "--messages",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write messages.json here: what codes and words are in every language.",
+)
+def site(night: Path, addresses: tuple[Endpoint, ...], messages: Path | None) -> int:
     """Write the site.json of NIGHT: addresses, CA, log key and definition for every device.
 
     It is not secret, but decides whom a device believes: hand it out the way of the certificates. The log
     must have its name (decision 1 is signed) and pki/ its certificates.
     """
-    say(site_of(find_night(night), addresses).encode().decode().rstrip("\n"))
+    found = find_night(night)
+    written = site_of(found, addresses).encode().decode().rstrip("\n")
+    if messages is not None:
+        definition = _core.Definition.load(found.definition)
+        write_durably(messages, messages_of(found.root, definition))
+    say(written)
     return 0

@@ -226,6 +226,17 @@ def _flow(seen: NightStatus) -> Iterator[_Line]:
         )
 
 
+def _embargo(until: str, seen: NightStatus) -> str:
+    at = parse_time(until)
+    local = to_datetime(at).astimezone(ZoneInfo(seen.timezone))
+    left = "" if seen.election_time is None else _left(at - parse_time(seen.election_time))
+    return f"the public sees no figures until {local:%Y-%m-%d %H:%M:%S} {seen.timezone}{left}"
+
+
+def _left(ms: int) -> str:
+    return f", in {_span(ms // 1000)}" if ms > 0 else "; they follow when publication goes on"
+
+
 def _published(seen: NightStatus) -> Iterator[_Line]:
     snapshot = seen.snapshot
     if snapshot is not None:
@@ -235,6 +246,8 @@ def _published(seen: NightStatus) -> Iterator[_Line]:
             f"{snapshot.number:,}, {_span(int(snapshot.age_seconds))} old; {entries} entries; "
             f"{snapshot.status}",
         )
+        if snapshot.embargo_until is not None:
+            yield _Line("embargo", _embargo(snapshot.embargo_until, seen))
     elif seen.entries is not None:
         yield _Line("log", f"{seen.entries:,} entries")
     lag = seen.publication

@@ -26,6 +26,7 @@ class VerdictLine(msgspec.Struct, frozen=True):
     packets: int
     devices: int
     decisions: int
+    papers: int
     published: int | None
     missing_rosters: tuple[str, ...]
     faults: tuple[str, ...]
@@ -74,6 +75,7 @@ def _line(verdict: Verdict, good: bool) -> VerdictLine:
         packets=verdict.packets,
         devices=verdict.devices,
         decisions=verdict.decisions,
+        papers=verdict.papers,
         published=verdict.published,
         missing_rosters=verdict.missing_rosters,
         faults=tuple(verdict.faults),
@@ -90,6 +92,8 @@ def _show(night: Path, verdict: Verdict) -> None:
     say(f"log key      {verdict.log_key}")
     say(f"packets      {verdict.packets:,} of {verdict.devices:,} devices")
     say(f"decisions    {verdict.decisions:,} signatures of members of the commission")
+    if verdict.papers:
+        say(f"papers       {verdict.papers:,} files of data/attachments have the hash that is their name")
     for missing in verdict.missing_rosters:
         say(f"warning: a decision names the roster {missing}, which is not in rosters/: the old one was used")
     if verdict.published is None:

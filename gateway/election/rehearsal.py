@@ -13,7 +13,9 @@ KEY_BYTES = 32
 
 
 def due_devices(election: Election) -> list[Device]:
-    """The devices of a rehearsal: those of devices.csv if it names any, else a box and a terminal a station.
+    """The devices of a rehearsal: those of devices.csv if it names any.
+
+    Else a box and a terminal a station, and behind them, with the last number, a desk for the whole election.
 
     Returns:
         Devices whose key is empty where one has still to be made; a box only where the station awaits one.
@@ -26,7 +28,9 @@ def due_devices(election: Election) -> list[Device]:
         for kind in ("box", "terminal")
         if kind == "terminal" or station.box
     ]
-    return [Device(number, kind, (station,), 0, b"", "") for number, (kind, station) in enumerate(due, 1)]
+    devices = [Device(number, kind, (station,), 0, b"", "") for number, (kind, station) in enumerate(due, 1)]
+    root = next(area.area for area in election.areas if area.parent == 0)
+    return [*devices, Device(len(devices) + 1, "desk", (), root, b"", "")]
 
 
 def with_keys(

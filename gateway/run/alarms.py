@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.base.clock import DAY, parse_time
+from gateway.base.clock import DAY, HOUR, MINUTE, SECOND, parse_time
 from gateway.base.config import Role
 from gateway.run.scrape import Metrics
 from gateway.run.status import Expiry, NightStatus
@@ -22,7 +22,9 @@ ALARMS: Final[Mapping[str, Level]] = {
     "TargetDown": "critical",
     "LedgerWriteFailed": "critical",
     "PublishWriteFailed": "critical",
+    "PublishNoRoom": "critical",
     "GateFailed": "critical",
+    "PausedByOperator": "critical",
     "ReplayMismatch": "critical",
     "HeartbeatMissing": "critical",
     "DiskReserveLow": "critical",
@@ -33,6 +35,8 @@ ALARMS: Final[Mapping[str, Level]] = {
     "ClockWaiting": "warning",
     "Paused": "warning",
     "PublishLagHigh": "warning",
+    "NoPacketsDuringWindow": "warning",
+    "HandshakeRejectsSurge": "warning",
     "Equivocation": "warning",
     "DiskFilling": "warning",
     "CertificateExpiring": "warning",
@@ -52,6 +56,15 @@ LOOP_LAG_SECONDS: Final = 1.0
 QUEUE_SHARE: Final = 0.9
 # Disks that still have this many times their reserve are no news.
 DISK_TIMES: Final = 3
+# Handshakes of the last five minutes that are refused for their certificate: so many, and so large a share of
+# all, are no single box.
+REFUSED_HANDSHAKES: Final = 20
+REFUSED_SHARE: Final = 0.2
+# While polls are open something comes each hour (turnout); behind the close, until all stations are counted,
+# or until the night is over. In ms of the election's clock.
+QUIET_DAY: Final = 2 * HOUR
+QUIET_NIGHT: Final = 30 * MINUTE
+NIGHT: Final = 6 * HOUR
 # Days before its end that a certificate is named; a new server certificate takes an hour.
 CERTIFICATE_DAYS: Final = 14
 
@@ -85,6 +98,15 @@ def judge(status: NightStatus, metrics: Mapping[Role, Metrics]) -> tuple[Alarm, 
                 "ProgramFault",
                 f"requests have met a fault of the program: {faults:,.0f} so far",
                 "nothing acknowledged is lost; keep the log (boxport.fault) for whoever mends it",
+            )
+        )
+    missing = max(metrics[role].value("tallygate_missing_rosters") or 0 for role in metrics)
+    if missing:
+        found.append(
+            _alarm(
+                "RosterMissing",
+                f"rosters that a decision names and that are not here: {missing:,.0f}",
+                "put them into rosters/<SHA-256>/, then kill -HUP (the log names the hash)",
             )
         )
     found += [
@@ -135,7 +157,7 @@ def _ingest(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
         yield _alarm(
             "LogNotOpen",
             "the log is not open: boxes are told to come later",
-            "put decision 1 into data/opening and start again (docs/operations.md, The opening)",
+            "`tallygate open NIGHT FILE` with decision 1, and start again (docs/operations.md, The opening)",
         )
     if conflicts := status.statements and status.statements.conflict:
         yield _alarm(
@@ -143,11 +165,16 @@ def _ingest(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
             f"devices that have signed two packets under one number: {conflicts:,}",
             "the log names device and number (statement.conflict); have the commission look into it",
         )
-    if missing := metrics.value("tallygate_missing_rosters"):
+    yield from _silence(status, metrics)
+    good = metrics.value("tallygate_recent_handshakes", result="ok") or 0
+    refused = metrics.value("tallygate_recent_handshakes", result="refused") or 0
+    if refused >= REFUSED_HANDSHAKES and refused > REFUSED_SHARE * (good + refused):
         yield _alarm(
-            "RosterMissing",
-            f"rosters that a decision names and that are not here: {missing:,.0f}",
-            "put them into rosters/<SHA-256>/, then kill -HUP (the log names the hash)",
+            "HandshakeRejectsSurge",
+            f"{refused:,.0f} handshakes were refused for their certificate in five minutes, {good:,.0f} were "
+            "good",
+            "the log says why (boxport.handshake): the dates, the revocation list or the CA of boxes, or of "
+            "this gateway; `tallygate station` names one device's",
         )
     queue = status.queue
     if queue is not None:
@@ -161,6 +188,26 @@ def _ingest(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
                     f"{now:,} of {limit:,} {what}",
                     "nothing is lost, boxes come again; look at disk and processor of this machine",
                 )
+
+
+def _silence(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
+    """Whether boxes should be heard and are not."""
+    last = metrics.value("tallygate_last_statement_timestamp_seconds")
+    if last is None or status.election_time is None:
+        return
+    now, opens, closes = (parse_time(at) for at in (status.election_time, status.opens_at, status.closes_at))
+    silence = now - last * SECOND
+    progress = status.progress
+    due = progress is None or progress.silent + progress.partial > 0
+    day = opens + QUIET_DAY <= now < closes and silence >= QUIET_DAY
+    night = closes + QUIET_NIGHT <= now < closes + NIGHT and silence >= QUIET_NIGHT and due
+    if day or night:
+        yield _alarm(
+            "NoPacketsDuringWindow",
+            f"nothing has come from any device for {silence / MINUTE:,.0f} min",
+            "is the box port to be reached from outside (address, firewall, line, DNS)? Call a station, and "
+            "look at it with `tallygate station`",
+        )
 
 
 def _publish(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
@@ -177,21 +224,10 @@ def _publish(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
             "the second implementation computes other figures than those published",
             "tell the commission; run tallygate-observe verify on the feed, it names the difference",
         )
-    paused = None if snapshot is None else snapshot.paused
-    if paused is not None and paused.by == "gate":
-        yield _alarm(
-            "GateFailed",
-            f"nothing is published since {paused.since}: the gate has refused a snapshot",
-            "the log names the rule (gate.failed; docs/feed.md, The gate); start publish again, once",
-        )
-    elif paused is not None:
-        yield _alarm(
-            "Paused",
-            f"publication is paused by the {paused.by} since {paused.since}",
-            "boxes are served as before; it ends with a decision of who has paused it",
-        )
+    yield from _pauses(status, metrics)
+    paused = status.operator_pause is not None or (snapshot is not None and snapshot.paused is not None)
     oldest = None if publication is None else publication.oldest_unpublished_seconds
-    if oldest is not None and paused is None and oldest > UNPUBLISHED_SECONDS:
+    if oldest is not None and not paused and oldest > UNPUBLISHED_SECONDS:
         yield _alarm(
             "PublishLagHigh",
             f"an entry waits for {oldest:,.0f} s to be published",
@@ -203,6 +239,46 @@ def _publish(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
             "HeartbeatMissing",
             f"the newest snapshot is {snapshot.age_seconds:,.0f} s old; there is one every 60 s",
             "see that publish runs and ingest is ready; its log says what it waits for",
+        )
+
+
+def _pauses(status: NightStatus, metrics: Metrics) -> Iterator[Alarm]:
+    """Who has stopped publication; what the publisher itself stops at has an alarm for each cause."""
+    paused = None if status.snapshot is None else status.snapshot.paused
+    by = None if paused is None else paused.by
+    no_room = metrics.value("tallygate_publish_no_room")
+    if no_room:
+        yield _alarm(
+            "PublishNoRoom",
+            "publication is paused: less than half of the ledger's reserve is free on its disk",
+            "make room; it goes on by itself when the whole reserve is free again",
+        )
+    if paused is not None and by == "gate" and not no_room and not metrics.value("tallygate_missing_rosters"):
+        yield _alarm(
+            "GateFailed",
+            f"nothing is published since {paused.since}: the gate has refused a snapshot",
+            "the log names the rule (gate.failed; docs/feed.md, The gate); start publish again, once",
+        )
+    operator = status.operator_pause
+    if operator is not None and by != "commission":
+        words = f"the operator has paused publication since {operator.since}: {operator.reason}"
+        if operator.fault is not None:
+            words = f"publication is paused: {operator.fault}"
+        yield _alarm(
+            "PausedByOperator",
+            words,
+            f"have the commission confirm it with decision 6, or: tallygate resume {status.night}",
+        )
+    if paused is not None and by == "commission":
+        yield _alarm(
+            "Paused",
+            f"publication is paused by the commission since {paused.since}",
+            "boxes are served as before; its decision 7 ends it"
+            + (
+                ""
+                if operator is None
+                else f", and then the operator's stays: tallygate resume {status.night}"
+            ),
         )
 
 

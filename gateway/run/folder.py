@@ -5,6 +5,7 @@ and the file that a role writes when it is ready. Making a night is `gateway.run
 """
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -91,6 +92,21 @@ class NightFolder:
         return self.root / "information"
 
     @property
+    def informations(self) -> Path:
+        """Later ones, each in a folder named by its hash; it may be missing."""
+        return self.root / "informations"
+
+    @property
+    def shown(self) -> Path:
+        """The hash of the information to show; missing: that of `information`."""
+        return self.data / "information"
+
+    @property
+    def pause(self) -> Path:
+        """The operator's stop, while it is in force."""
+        return self.data / "pause.json"
+
+    @property
     def pki(self) -> Path:
         """Certificates, the server's key and the revocation list."""
         return self.root / "pki"
@@ -99,6 +115,11 @@ class NightFolder:
     def data(self) -> Path:
         """The ledger's folder."""
         return self.root / "data"
+
+    @property
+    def attachments(self) -> Path:
+        """Papers, each under its hash."""
+        return self.data / "attachments"
 
     @property
     def run(self) -> Path:
@@ -114,6 +135,11 @@ class NightFolder:
     def feed(self) -> Path:
         """What the public reads."""
         return self.root / "feed"
+
+    @property
+    def embargo(self) -> Path:
+        """What the public may not read yet; laid out as the feed."""
+        return self.root / "embargo"
 
     @property
     def published(self) -> Path:
@@ -244,6 +270,17 @@ def read_ready(path: Path) -> ReadyFile | None:
         return msgspec.json.decode(read_bounded(path, _MAX_READY), type=ReadyFile)
     except (OSError, TallygateError, msgspec.MsgspecError):
         return None
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has this number, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # another user's
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def night_clock(night: NightFolder, real: Clock) -> ElectionClock | None:

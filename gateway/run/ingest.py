@@ -9,33 +9,28 @@ A `LedgerFailedError` of any part comes up through the nursery and ends the proc
 on its way but to say so.
 """
 
-import gc
 from functools import partial
-from typing import Final
 
 import msgspec
 import trio
 
 from gateway import _core
-from gateway.base.clock import ElectionClock
+from gateway.base.clock import SECOND, ElectionClock
 from gateway.base.config import Config, parse_address
 from gateway.base.errors import TallygateError
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport import BoxPort, BoxTls, bound_address, open_listeners
+from gateway.boxport.attachments import Attachments, Shelf, slots
 from gateway.ledger.follow import FollowServer
-from gateway.ledger.protocol import Ledger
+from gateway.ledger.protocol import Ledger, LedgerFailedError
 from gateway.ledger.recovery import Site
 from gateway.ledger.sqlite import open_ledger
 from gateway.run.folder import NightFolder, read_log_seed
 from gateway.run.role import RoleRun, Surroundings, run_role
+from gateway.run.station import asked_station, tell
 from gateway.run.upkeep import DiskSpace, KeptCounter, raise_files_limit
 from gateway.sequencer.council import Council
 from gateway.sequencer.sequencer import Sequencer
-
-# New objects before Python looks for cycles among them (its own default is 700). A statement leaves about one
-# behind, so this is a look every ten thousand statements, of a millisecond; with 700 the looks cost 13 µs a
-# statement, of some 600 in all.
-GC_THRESHOLD: Final = 10_000
 
 
 async def run_ingest(night: NightFolder, config: Config, around: Surroundings) -> None:
@@ -136,7 +131,23 @@ class _Ingest:
         )
         disk = DiskSpace(night.data, config.limits.disk_reserve_bytes, metrics.disk_free, log)
         await disk.look()
-        raise_files_limit(config.limits.connections, log)
+        metrics.disk_reserve.set(config.limits.disk_reserve_bytes)
+        metrics.election_clock.set_function(lambda: clock() / SECOND)
+        metrics.election_opens.set(definition.opens_at / SECOND)
+        metrics.election_closes.set(definition.closes_at / SECOND)
+        shelf = Shelf(night.attachments)
+        left = await trio.to_thread.run_sync(shelf.clean)
+        if left:
+            log("attachments.cleaned", files=left)
+        stored = await trio.to_thread.run_sync(ledger.stored_bytes)
+        papers = DiskSpace(
+            night.attachments,
+            config.limits.disk_reserve_bytes + config.limits.attachment_reserve_bytes,
+            metrics.papers_disk_free,
+            log,
+        )
+        await papers.look()
+        raise_files_limit(config.limits.connections + slots(config.limits), log)
         follow = FollowServer(ledger, night.follow)
         sequencer = Sequencer(
             ledger,
@@ -152,10 +163,20 @@ class _Ingest:
             [parse_address(address) for address in config.listen.box], config.limits
         )
         addresses = tuple(map(bound_address, listeners))
+        attachments = Attachments(
+            shelf,
+            sequencer,
+            stored,
+            limits=config.limits,
+            free=lambda: papers.free or 0,
+            metrics=metrics,
+            log=log,
+        )
         port = BoxPort(
             listeners,
             tls,
             sequencer,
+            attachments,
             limits=config.limits,
             metrics=metrics,
             log=log,
@@ -175,9 +196,12 @@ class _Ingest:
             await nursery.start(follow.serve)
             nursery.start_soon(serve_port)
             nursery.start_soon(disk.watch)
+            nursery.start_soon(papers.watch)
             nursery.start_soon(self._reload_when_told, tls, sequencer)
+            self._run.health.tell = partial(_tell, sequencer, port)
             await self._ready(ledger, addresses)
             await self._run.stop.wait()
+            self._run.health.tell = None
             port.stop()
             await closed.wait()
             await sequencer.close()
@@ -185,10 +209,6 @@ class _Ingest:
 
     async def _ready(self, ledger: Ledger, addresses: tuple[str, ...]) -> None:
         """Says everywhere that the role serves."""
-        # What was made so far lives as long as the process: no search for cycles looks at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         head = ledger.head()
         entries = 0 if head is None else head.size
         ready = msgspec.structs.replace(
@@ -211,6 +231,18 @@ class _Ingest:
             await self._run.reload_asked()
             await tls.reload()
             sequencer.look_for_rosters()
+
+
+async def _tell(sequencer: Sequencer, port: BoxPort, target: str) -> bytes | None:
+    """What this role tells operators beside its metrics; None: it knows of no such path."""
+    number = asked_station(target)
+    if number is None:
+        return None
+    try:
+        now = await sequencer.station(number)
+    except LedgerFailedError:  # the role ends with it; who asks hears that there is no answer
+        return None
+    return None if now is None else tell(now, port.handshakes)
 
 
 def _read_manifests(night: NightFolder) -> tuple[_core.Definition, _core.Roster]:

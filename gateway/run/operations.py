@@ -1,11 +1,13 @@
 """What a role tells its operators over HTTP: its metrics, and whether it lives (docs/operations.md).
 
-What lives here: the state of a role and the listener for ``/metrics``, ``/livez``, ``/readyz`` and
-``/startupz``. It is meant for this machine alone and answers to anybody who reaches it: one request a
-connection, everything bounded, every wait under one deadline.
+What lives here: the state of a role and the listener for ``/metrics``, ``/livez``, ``/readyz``, ``/startupz``
+and what the role itself tells operators (`ingest`: ``/stations/<number>``). It is meant for this machine
+alone and answers to anybody who reaches it: one request a connection, everything bounded, every wait under
+one deadline.
 """
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -30,14 +32,24 @@ MAX_HEAD: Final = 8_192
 _RECEIVE: Final = 4_096
 
 _TEXT: Final = "text/plain; charset=utf-8"
+_JSON: Final = "application/json"
 _METHODS: Final = (b"GET", b"HEAD")
 
 
+# What a role tells about a path besides: JSON; None: it knows of no such path.
+Tell: TypeAlias = Callable[[str], Awaitable[bytes | None]]
+
+
 class Health:
-    """How a role is. Owned by the role's task, read by its operations listener."""
+    """How a role is. Owned by the role's task, read by its operations listener.
+
+    Attributes:
+        tell: of a role that has more to tell, while it is ready.
+    """
 
     def __init__(self) -> None:
         self.state: State = "starting"
+        self.tell: Tell | None = None
 
 
 class _Answer(NamedTuple):
@@ -85,6 +97,7 @@ class Operations:
         self._open = 0
         # Collecting takes some ms: a thread of its own, and two that ask at once wait for each other.
         self._collecting = trio.CapacityLimiter(1)
+        self._telling = trio.Lock()
 
     async def serve(self, listeners: list[trio.SocketListener]) -> None:
         """Serves until it is cancelled."""
@@ -149,7 +162,17 @@ class Operations:
                 return _said(state, good=state == "ready")
             case b"/startupz":
                 return _said(state, good=state != "starting")
+        if (told := await self._told(request.target)) is not None:
+            return _Answer(HTTPStatus.OK, told, _JSON)
         return _Answer(HTTPStatus.NOT_FOUND, b"there are /metrics, /livez, /readyz and /startupz\n")
+
+    async def _told(self, target: bytes) -> bytes | None:
+        """What the role itself knows; one question at a time, for it may read the ledger."""
+        tell = self._health.tell
+        if tell is None:
+            return None
+        async with self._telling:
+            return await tell(target.decode("ascii", "replace"))
 
 
 def _said(state: State, *, good: bool) -> _Answer:

@@ -20,16 +20,20 @@ from gateway.base.config import Config
 from gateway.base.errors import TallygateError
 from gateway.base.files import PUBLIC_DIRECTORY
 from gateway.base.metrics import PublishMetrics
+from gateway.publish.attachments import Attachments
 from gateway.publish.disk import Disk
+from gateway.publish.embargo import check_folders
+from gateway.publish.exports.task import Exporter
 from gateway.publish.loop import Publisher, show_waiting
-from gateway.publish.press import NightSite, Press
+from gateway.publish.press import Press
+from gateway.publish.sheet import NightSite
 from gateway.publish.snapshot import SnapshotBuilder
 from gateway.publish.software import installed
 from gateway.publish.tables import Tables
 from gateway.publish.writer import Feed
 from gateway.run.folder import NightFolder, read_ready, read_snapshot_seed
 from gateway.run.role import RoleRun, Surroundings, run_role
-from gateway.run.upkeep import DiskSpace, KeptCounter
+from gateway.run.upkeep import DiskSpace, KeptCounter, Room, shared_reserve
 
 # Written after each snapshot; outside the feed, for it is nobody else's.
 RECORD: Final = "last-snapshot"
@@ -59,31 +63,57 @@ async def run_publish(night: NightFolder, config: Config, around: Surroundings) 
 async def _live(
     night: NightFolder, config: Config, around: Surroundings, metrics: PublishMetrics, run: RoleRun
 ) -> None:
-    site = await trio.to_thread.run_sync(_read_site, night, around)
     # Whoever has removed the whole feed gets it back.
     night.feed.mkdir(mode=PUBLIC_DIRECTORY, exist_ok=True)
-    space = DiskSpace(night.feed, config.limits.disk_reserve_bytes, metrics.disk_free, around.log)
+    site = await trio.to_thread.run_sync(_read_site, night, around)
+    reserve = config.limits.disk_reserve_bytes
+    space = DiskSpace(night.feed, reserve, metrics.disk_free, around.log)
+    await space.look()
+    room = Room(space, shared_reserve(night.data, night.feed, reserve), around.log)
     with (
         Disk(str(night.feed)) as disk,
         Press(
             site,
-            Feed(night.feed, night.data / RECORD, disk, around.log),
+            Feed(night.feed, night.data / RECORD, disk, around.log, hidden=night.embargo),
             Tables(night.feed),
             log=around.log,
             metrics=metrics,
             timer=around.timer,
             real=around.real,
+            room=room,
         ) as press,
     ):
         await trio.to_thread.run_sync(press.recover)
-        await space.look()
         number = press.published
         status = "nothing is published yet" if number is None else f"snapshot {number} is published"
         ready = msgspec.structs.replace(run.ready_file(), snapshot=number)
         await run.ready(ready, status, snapshot=number)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(space.watch)
-            nursery.start_soon(_publish, night, around, metrics, run, press)
+            nursery.start_soon(_publish, night, around, metrics, run, press, room)
+            exporter = Exporter(
+                night.feed,
+                site.snapshot_seed,
+                newest=lambda: press.newest,
+                arrivals=press.arrivals,
+                room=room,
+                reserve=reserve,
+                log=around.log,
+                metrics=metrics,
+            )
+            nursery.start_soon(exporter.run)
+            attachments = Attachments(
+                press.papers,
+                night.attachments,
+                night.feed,
+                night.embargo,
+                newest=lambda: press.newest,
+                free=lambda: space.free,
+                reserve=reserve,
+                log=around.log,
+                metrics=metrics,
+            )
+            nursery.start_soon(attachments.run)
             await run.stop.wait()
             nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
@@ -91,10 +121,17 @@ async def _live(
 
 
 async def _publish(
-    night: NightFolder, around: Surroundings, metrics: PublishMetrics, run: RoleRun, press: Press
+    night: NightFolder,
+    around: Surroundings,
+    metrics: PublishMetrics,
+    run: RoleRun,
+    press: Press,
+    room: Room,
 ) -> None:
     clock = await run.clock()
     show_waiting(press, metrics, clock)
+    # Whoever has removed the feed to make room would have all of it written again.
+    await room.wait()
     publisher = Publisher(
         press,
         socket=night.follow,
@@ -113,12 +150,7 @@ async def _publish(
 def _read_site(night: NightFolder, around: Surroundings) -> NightSite:
     definition = _core.Definition.load(night.definition)
     if definition.publish_at is not None:
-        raise TallygateError(
-            "publish.embargo",
-            "this election has an embargo (publish_at), and this version of Tallygate cannot keep one: it "
-            "publishes nothing. ingest takes everything in; publish with a version that can",
-            place=str(night.definition / "election.json"),
-        )
+        check_folders(night.feed, night.embargo)
     if definition.mode == "live" and night.clock.exists():
         raise TallygateError(
             "clock.live", "a live election runs in real time: remove this file", place=str(night.clock)
@@ -134,6 +166,9 @@ def _read_site(night: NightFolder, around: Surroundings) -> NightSite:
         roster_folder=night.roster,
         information=information,
         information_folder=night.information,
+        informations=night.informations,
+        shown=night.shown,
+        pause=night.pause,
         rosters=night.rosters,
         spool=night.data,
         snapshot_seed=seed,

@@ -47,7 +47,7 @@ from gateway.pki.devices import MadeKeys, make_keys
 from gateway.pki.enrolment import CHUNK, Candidate, Enrolled, Mapper, check, enrol, judge, map_here
 from gateway.pki.names import DEVICE_KINDS, Holder, Role
 from gateway.run.night import MANIFESTS, NewNight, Progress, load_manifests, make_night, opening
-from gateway.run.sitefile import SiteFile
+from gateway.run.sitefile import SiteFile, messages_of
 
 # Election time when the first `tallygate serve` starts: stations report turnout, then close.
 START_BEFORE_CLOSE = 15 * MINUTE
@@ -181,6 +181,7 @@ def init_rehearsal(
             mode=definition.mode,
         )
         write_private(work / "devices" / "site.json", site.encode())
+        write_private(work / "devices" / "messages.json", messages_of(work, definition))
         write_durably(work / "clock.json", RehearsalClock(None, (Segment(start, plan.speed),)).encode())
         progress("making it durable", 0, 1)
     return made, faults

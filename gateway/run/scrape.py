@@ -1,9 +1,10 @@
 """What a role says of itself over its operations listener, read from beside it: its state and its metrics.
 
-What lives here: `scrape` and `Metrics`. Short waits, bounded answers: a role that hangs is news, not a reason
-to hang as well.
+What lives here: `scrape`, `ask` and `Metrics`. Short waits, bounded answers: a role that hangs is news, not a
+reason to hang as well.
 """
 
+import http
 import http.client
 import math
 from collections.abc import Iterable, Mapping
@@ -95,10 +96,26 @@ def scrape(address: str) -> Scrape:
     return Scrape(state, Metrics(samples))
 
 
+def ask(address: str, path: str) -> bytes | None:
+    """What a role's operations listener tells about a path; None: nobody answers, or not with 200."""
+    try:
+        return _read(parse_address(address), path, good=True)
+    except (OSError, http.client.HTTPException, TallygateError):
+        return None
+
+
 def _get(endpoint: Endpoint, path: str) -> str:
+    return _read(endpoint, path, good=False).decode(errors="replace")
+
+
+def _read(endpoint: Endpoint, path: str, *, good: bool) -> bytes:
+    """The body of an answer; where `good`, of none but 200."""
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path)
-        return connection.getresponse().read(MAX_ANSWER).decode(errors="replace")
+        response = connection.getresponse()
+        if good and response.status != http.HTTPStatus.OK:
+            raise http.client.HTTPException(f"status {response.status}")
+        return response.read(MAX_ANSWER)
     finally:
         connection.close()

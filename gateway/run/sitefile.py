@@ -1,11 +1,13 @@
-"""`site.json`: what every device has to know: where its gateways are, whom it trusts, which log it believes.
+"""What every device has to know: `site.json`, and `messages.json` beside it.
 
-What lives here: the file of a night whose log has its name; docs/box.md says what a device does with it. It
-holds nothing secret, but whoever can change it decides whom a device believes.
+What lives here: the files of a night whose log has its name: where its gateways are, whom it trusts, which
+log it believes (docs/box.md); and what codes and words mean (docs/feed.md). Nothing in them is secret, but
+whoever can change site.json decides whom a device believes.
 """
 
 import ipaddress
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ from gateway import _core
 from gateway.base.config import Endpoint
 from gateway.base.errors import TallygateError
 from gateway.base.files import read_bounded
+from gateway.feed import messages
 from gateway.pki.authority import MAX_PEM_BYTES
 from gateway.pki.certificates import load_certificate
 from gateway.run.folder import NightFolder, read_log_name
@@ -80,6 +83,20 @@ def site_of(night: NightFolder, addresses: Sequence[Endpoint]) -> SiteFile:
         election=definition.id,
         mode=definition.mode,
     )
+
+
+def messages_of(folder: Path, definition: _core.Definition) -> bytes:
+    """The `messages.json` of a night's devices: the feed's first one.
+
+    Args:
+        folder: the night's, whole or in the making.
+        definition: the night's.
+
+    Raises:
+        TallygateError: ``manifest.*``, ``table.*``.
+    """
+    information = _core.Information.load(folder / "information", definition)
+    return messages.encode(messages.for_election(messages.load(), definition, information))
 
 
 def _names(server: x509.Certificate) -> set[str]:

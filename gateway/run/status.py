@@ -23,7 +23,8 @@ from gateway.feed import layout
 from gateway.feed.models import Latest, Paused, Progress
 from gateway.feed.reading import read_latest
 from gateway.pki.certificates import crl_times, load_certificate
-from gateway.run.folder import NightFolder, ReadyFile, night_clock, read_ready
+from gateway.publish.pause import read_pause
+from gateway.run.folder import NightFolder, ReadyFile, is_running, night_clock, read_ready
 from gateway.run.scrape import Metrics, Scrape
 
 RoleState: TypeAlias = Literal["ready", "starting", "stopping", "failed", "silent", "crashed", "down", "off"]
@@ -67,7 +68,7 @@ class Statements(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The newest snapshot; `age_seconds` in real time, `published_at` in the election's."""
+    """The newest snapshot; `age_seconds` in real time, the others' times in the election's."""
 
     number: int
     published_at: str
@@ -75,6 +76,15 @@ class Snapshot(msgspec.Struct, frozen=True):
     entries: int
     status: str
     paused: Paused | None
+    embargo_until: str | None = None
+
+
+class OperatorPause(msgspec.Struct, frozen=True):
+    """What data/pause.json says; of one that cannot be understood only the `fault`."""
+
+    since: str | None
+    reason: str | None
+    fault: str | None
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -135,6 +145,7 @@ class NightStatus(msgspec.Struct, frozen=True):
     statements: Statements | None
     entries: int | None
     snapshot: Snapshot | None
+    operator_pause: OperatorPause | None
     publication: Publication | None
     queue: Queue | None
     disk: Disk | None
@@ -196,6 +207,7 @@ class Look:
             statements=self._statements(ingest),
             entries=_whole(ingest.value("tallygate_log_entries")),
             snapshot=None if latest is None else self._snapshot(latest),
+            operator_pause=_operator_pause(self._night.pause),
             publication=_publication(metrics["publish"], metrics["monitor"]),
             queue=_queue(ingest),
             disk=self._disk(faults),
@@ -246,7 +258,7 @@ class Look:
             if answer.state in ("starting", "failed", "stopping"):
                 return RoleStatus(role, _state(answer.state), operations=operations, loop_lag_seconds=lag)
             return RoleStatus(role, "down" if wanted else "off")
-        if not _runs(ready.pid):
+        if not is_running(ready.pid):
             return RoleStatus(role, "crashed", since=ready.since)
         state = "silent" if answer.state is None else _state(answer.state)
         return RoleStatus(
@@ -275,6 +287,7 @@ class Look:
             latest.log.size,
             status,
             latest.paused,
+            latest.embargo_until,
         )
 
     def _statements(self, ingest: Metrics) -> Statements | None:
@@ -329,6 +342,14 @@ def _written(moment: datetime) -> str:
     return format_time(int(moment.timestamp()) * SECOND)
 
 
+def _operator_pause(path: Path) -> OperatorPause | None:
+    try:
+        pause = read_pause(path)
+    except TallygateError as error:
+        return OperatorPause(None, None, str(error))
+    return None if pause is None else OperatorPause(pause.since, pause.reason, None)
+
+
 def _publication(publish: Metrics, monitor: Metrics) -> Publication | None:
     oldest = publish.value("tallygate_oldest_unpublished_seconds")
     matches = monitor.value("tallygate_replay_matches")
@@ -367,13 +388,3 @@ def _state(said: str) -> RoleState:
         case "ready" | "starting" | "stopping" | "failed":
             return said
     return "silent"
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True  # another user's
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True

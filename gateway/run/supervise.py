@@ -6,6 +6,7 @@ standard input: when the supervisor dies, however that happens, the role ends to
 ledger free. Roles are out of the terminal's process group: Ctrl-C comes to the supervisor alone.
 """
 
+import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -50,6 +51,7 @@ class Supervision:
         command: the program and arguments that run a role.
         environment: of the roles.
         ready: is told each time that a role is ready.
+        supervisor: a descriptor that ends when whoever has started us is gone; None: nobody has to be there.
     """
 
     real: Clock
@@ -59,10 +61,11 @@ class Supervision:
     command: Callable[[Role], Sequence[str]]
     environment: Mapping[str, str]
     ready: Callable[[Role, ReadyFile], None]
+    supervisor: int | None = None
 
 
 async def supervise(night: NightFolder, roles: Sequence[Role], around: Supervision) -> None:
-    """Runs the roles until SIGTERM or SIGINT; passes SIGHUP on.
+    """Runs the roles until SIGTERM or SIGINT, or until the supervisor is gone; passes SIGHUP on.
 
     Starts a rehearsal's time first, if nobody has.
 
@@ -90,6 +93,8 @@ async def supervise(night: NightFolder, roles: Sequence[Role], around: Supervisi
 
             kept = [_Kept(night, role, around, partial(tell, role)) for role in roles]
             nursery.start_soon(_pass_on, signals, kept, around)
+            if around.supervisor is not None:
+                nursery.start_soon(_need_supervisor, around.supervisor, kept, around)
             if around.watchdog is not None:
                 nursery.start_soon(sign_of_life, around.notifier, around.watchdog)
             faults: list[TallygateError] = []
@@ -123,6 +128,16 @@ async def _pass_on(signals: AsyncIterator[int], kept: Sequence["_Kept"], around:
         for one in kept:
             one.stop(at_once=stopping)
         stopping = True
+
+
+async def _need_supervisor(descriptor: int, kept: Sequence["_Kept"], around: Supervision) -> None:
+    """Ends the roles gracefully when whoever has started us is gone, however it ended."""
+    async with trio.lowlevel.FdStream(os.dup(descriptor)) as stream:
+        while await stream.receive_some(1):
+            pass
+    around.notifier.stopping()
+    for one in kept:
+        one.stop(at_once=False)
 
 
 class _Kept:

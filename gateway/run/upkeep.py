@@ -78,6 +78,9 @@ class DiskSpace:
         reserve: bytes that stay free.
         gauge: gets the free bytes.
         log: is told when the reserve is reached and left again.
+
+    Attributes:
+        free: bytes, as of the last look that was answered.
     """
 
     def __init__(self, folder: Path, reserve: int, gauge: Gauge, log: Log) -> None:
@@ -87,6 +90,7 @@ class DiskSpace:
         self._log = log
         self._enough = True
         self._known = True
+        self.free: int | None = None
 
     @property
     def enough(self) -> bool:
@@ -103,7 +107,7 @@ class DiskSpace:
             self._known = False
             return
         self._known = True
-        free = found.f_bavail * found.f_frsize
+        self.free = free = found.f_bavail * found.f_frsize
         self._gauge.set(free)
         enough = free >= self._reserve
         if enough != self._enough:
@@ -115,6 +119,54 @@ class DiskSpace:
         while True:
             await trio.sleep(DISK_SECONDS)
             await self.look()
+
+
+class Room:
+    """Whether the publisher may write more than heartbeats: it must never fill the ledger's disk.
+
+    Below half of the ledger's reserve it stops; it goes on when the whole reserve is there again, so that
+    what it writes then does not stop it at once.
+
+    Args:
+        space: of the feed's disk.
+        reserve: bytes that the ledger keeps free on it; 0: the ledger has another disk.
+        log: is told.
+    """
+
+    def __init__(self, space: DiskSpace, reserve: int, log: Log) -> None:
+        self._space = space
+        self._reserve = reserve
+        self._log = log
+        self._left = True
+
+    def __call__(self) -> bool:
+        """As of the disk's last look."""
+        free = self._space.free
+        if free is None:
+            return self._left
+        left = free >= (self._reserve // 2 if self._left else self._reserve)
+        if left != self._left:
+            self._left = left
+            self._log(
+                "publish.room" if left else "publish.no_room", free_bytes=free, reserve_bytes=self._reserve
+            )
+        return left
+
+    async def wait(self) -> None:
+        """Returns when there is room."""
+        while True:
+            if self():
+                return
+            await trio.sleep(DISK_SECONDS)
+
+
+def shared_reserve(ledger: Path, feed: Path, reserve: int) -> int:
+    """The reserve as far as it concerns the feed's disk: 0 if the ledger has another one.
+
+    Raises:
+        OSError: one of the folders is not there.
+    """
+    return reserve if ledger.stat().st_dev == feed.stat().st_dev else 0
 
 
 class KeptCounter:

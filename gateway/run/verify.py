@@ -1,10 +1,13 @@
-"""``tallygate verify``: this machine's ledger and log, proved again from their bytes.
+"""``tallygate verify``: this machine's ledger, log and papers, proved again from their bytes.
 
 What lives here: `verify_night`, which reads every entry (of a running night through ``run/ledger.sock``, of a
 stopped one from the file) and `Examination`, which judges them: the tree up to the signed head, the opening,
-the checks of the door up to the signature under the roster in force, and the published checkpoint.
+the checks of the door up to the signature under the roster in force, and the published checkpoint. A paper's
+file has to have the hash that is its name; which ones are here is nobody's promise but the ledger's.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +20,7 @@ from gateway import _core
 from gateway.base.clock import Clock
 from gateway.base.errors import CoreError, TallygateError
 from gateway.base.files import read_bounded
+from gateway.base.media import MAX_PAPER
 from gateway.ledger.follow import Follower, follow
 from gateway.ledger.opening import Opening, check_opening
 from gateway.ledger.protocol import Entry, Head
@@ -50,6 +54,7 @@ class Verdict:
         head: the committed head that they add up to.
         log_key: the verifier key of the log.
         packets, decisions: how many entries are of which kind.
+        papers: files of papers that are what their names say.
         devices: how many devices have entries.
         published: entries that the published checkpoint covers; None: nothing is published.
         missing_rosters: hashes of rosters that decisions name and that are not on this machine.
@@ -63,6 +68,7 @@ class Verdict:
     packets: int = 0
     decisions: int = 0
     devices: int = 0
+    papers: int = 0
     published: int | None = None
     missing_rosters: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list)
@@ -238,6 +244,7 @@ async def verify_night(night: NightFolder, *, now: Clock, progress: Progress) ->
             verdict = Verdict("running")
             examination = Examination(night, definition, roster, name.key, verdict)
             await _examine_running(night, follower, examination, progress)
+            await trio.to_thread.run_sync(_examine_papers, night, verdict, progress)
             return verdict
     except TallygateError as error:
         if error.code != "follow.absent":
@@ -246,6 +253,7 @@ async def verify_night(night: NightFolder, *, now: Clock, progress: Progress) ->
     examination = Examination(night, definition, roster, name.key, verdict)
     site = Site(definition, roster.hash, name.key, night.published)
     await trio.to_thread.run_sync(partial(_examine_stopped, night, site, examination, progress, now))
+    await trio.to_thread.run_sync(_examine_papers, night, verdict, progress)
     return verdict
 
 
@@ -303,6 +311,27 @@ def _examine_stopped(
             done += len(entries)
             progress("proving entries", done, proved.head.size)
         examination.finish(proved.head)
+
+
+def _examine_papers(night: NightFolder, verdict: Verdict, progress: Progress) -> None:
+    """Reads every stored paper; those that are coming in just now have a name with a dot."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(night.attachments) if entry.name[0] != ".")
+    except FileNotFoundError:
+        return
+    for done, name in enumerate(names, 1):
+        place = night.attachments / name
+        try:
+            right = hashlib.sha256(read_bounded(place, MAX_PAPER)).hexdigest() == name
+        except (TallygateError, OSError):
+            right = False
+        if right:
+            verdict.papers += 1
+        else:
+            verdict.add(
+                f"{place}: this is not the paper of its name: remove it, and have its box send it again"
+            )
+        progress("proving papers", done, len(names))
 
 
 def _not_open(night: NightFolder) -> TallygateError:
