@@ -36,7 +36,7 @@ demo: setup ## Play a whole election night on this machine (DEMO="--keep DIR")
 
 test: setup ## Run every test (Rust and Python)
 	cargo test --quiet --locked --workspace
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto
 
 replays: setup ## Play whole real elections (shared/data), Kyrgyzstan's over mutual TLS: minutes
 	TALLYGATE_WHOLE_REPLAYS=1 $(BIN)/python -m pytest -q -s tests/integration/test_fleet_replays.py \

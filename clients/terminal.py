@@ -37,6 +37,11 @@ _LABEL = 12
 _CLEAR = "\r\x1b[2K"
 
 
+def program() -> str:
+    """The name of the program whose command runs, for messages that name a command of it."""
+    return click.get_current_context().find_root().info_name or ""
+
+
 def example(*lines: str) -> str:
     """The end of a command's help: lines that click must not fill into a paragraph."""
     return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])

@@ -11,9 +11,10 @@ from typing import Final
 import trio
 
 from clients import terminal
-from clients.box import receipts, show
+from clients.box import receipts, show, words
 from clients.box.folder import Settings
-from clients.box.outbox import Letter, Outbox
+from clients.box.outbox import Letter, Outbox, Paper
+from clients.box.papers import PaperEvent, PaperRefused, PaperTaken, PaperUnread
 from clients.box.report import Report
 from clients.box.send import ClockOff, Delivered, Event, Failed, Found, Refused, Resting, Unstored
 from clients.terminal import fail, say, warn
@@ -25,6 +26,8 @@ _TICK = 1.0
 _SAY_AGAIN = 600.0
 # What the codes begin with that verifying a receipt raises.
 _OF_RECEIPTS: Final = ("receipt.", "note.", "checkpoint.")
+# Digits of a paper's hash that people are shown: enough to find its file.
+_HASH_DIGITS: Final = 16
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 
@@ -36,8 +39,11 @@ class Board:
         stopped: a person has ended it.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox, *, once: bool) -> None:
+    def __init__(
+        self, settings: Settings, outbox: Outbox, *, once: bool, program: str = "tallygate-box"
+    ) -> None:
         self.stopped = False
+        self._program = program
         self._settings = settings
         self._outbox = outbox
         self._once = once
@@ -51,11 +57,14 @@ class Board:
         waiting = sum(letter.stored is None for letter in letters)
         say("device", f"{self._settings.device} of {self._settings.election}")
         say("statements", f"{len(letters)} signed, {waiting} not delivered yet")
+        papers = sum(paper.here and not paper.taken for paper in self._outbox.papers)
+        if papers:
+            say("papers", f"{papers} not delivered yet")
         for letter in letters:
             if letter.bad is not None:
                 warn(f"this receipt proves nothing; the statement is sent again: {letter.bad}")
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event | PaperEvent) -> None:
         """Show an event."""
         self._footer.clear()
         match event:
@@ -79,6 +88,14 @@ class Board:
                 )
             case Refused(letter, refusal, wait):
                 self._tell_refused(f"{what(letter)}: {refusal.detail} [{refusal.code}]", refusal.retry, wait)
+            case PaperTaken(paper, new):
+                self._said.clear()
+                say("taken" if new else "known", paper_words(paper))
+            case PaperRefused(paper, refusal, wait):
+                text = f"{paper_words(paper)}: {refusal.detail} [{refusal.code}]"
+                self._tell_refused(text, refusal.retry, wait)
+            case PaperUnread(paper, error, wait):
+                self._tell_trouble("put right", f"{paper_words(paper)}: {error}", wait)
             case Failed(address, error, wait):
                 self._tell_trouble("no line", f"{address}: {_words(error)}", wait)
             case ClockOff(seconds):
@@ -122,15 +139,21 @@ class Board:
         """Take the countdown away."""
         self._footer.clear()
 
-    def end(self, left: Sequence[Letter]) -> None:
-        """Say how it went."""
+    def end(self, left: Sequence[Letter], papers: Sequence[Paper] = ()) -> None:
+        """Say how it went, with the statements and papers that are left."""
         letters = self._outbox.letters
         if left:
             numbers = ", ".join(str(letter.packet.sequence) for letter in left)
             fail(
                 f"{'stopped; ' if self.stopped else ''}{len(left)} of {len(letters)} statements still to be "
-                f"delivered: number {numbers}. Nothing is lost, `tallygate-box send {self._outbox.path}` "
+                f"delivered: number {numbers}. Nothing is lost, `{self._program} send {self._outbox.path}` "
                 "goes on [send.left]"
+            )
+        elif papers:
+            fail(
+                f"{'stopped; ' if self.stopped else ''}every statement is delivered, {len(papers)} of "
+                f"{len(self._outbox.papers)} papers still to be. Nothing is lost, `{self._program} send "
+                f"{self._outbox.path}` goes on [send.left]"
             )
         elif letters:
             place = self._outbox.path / receipts.RECEIPTS
@@ -143,6 +166,13 @@ def what(letter: Letter) -> str:
     """A statement in a few words: number, kind, and the slip that was printed for it."""
     packet = letter.packet
     return f"{packet.sequence} {Report.of(packet.report).kind} {show.slip(packet)}"
+
+
+def paper_words(paper: Paper) -> str:
+    """A paper in a few words: its medium and size, the statement that names it, and its hash."""
+    media = words.word(words.MEDIA, paper.media)
+    sequence = paper.letter.packet.sequence
+    return f"{media} of {paper.size:,} bytes, statement {sequence}: {paper.sha256.hex()[:_HASH_DIGITS]}…"
 
 
 def span(seconds: float) -> str:

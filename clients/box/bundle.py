@@ -34,6 +34,7 @@ class Line(msgspec.Struct, frozen=True):
     """A line of `bundle.ndjson`, as far as a device needs it.
 
     Attributes:
+        id: the number in its certificate.
         device: its number; None for couriers and members of the commission.
         role: of its certificate.
         sign_seed: private key of its statements; None where it signs none.
@@ -42,6 +43,7 @@ class Line(msgspec.Struct, frozen=True):
         certificate: its certificate in PEM.
     """
 
+    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
     device: Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)] | None
     role: Literal["box", "terminal", "desk", "courier", "commission"]
     sign_seed: Annotated[str, _HEX_32] | None
@@ -50,11 +52,11 @@ class Line(msgspec.Struct, frozen=True):
     certificate: str
 
     def __repr__(self) -> str:
-        return f"Line({self.role} {self.device})"
+        return f"Line({self.role} {self.id})"
 
-    def __rich_repr__(self) -> list[tuple[str, int | str | None]]:
+    def __rich_repr__(self) -> list[tuple[str, int | str]]:
         """What rich shows of a line: no secret either."""
-        return [("role", self.role), ("device", self.device)]
+        return [("role", self.role), ("id", self.id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +151,10 @@ def signing_key(folder: Path, line: Line) -> SigningKey:
     """
     path = folder / BUNDLE
     if line.sign_seed is None or line.sign_key is None:
-        raise _malformed(path, f"device {line.device} has no signing key")
+        raise _malformed(path, f"{line.role} {line.id} has no signing key")
     signing = SigningKey(bytes.fromhex(line.sign_seed))
     if bytes(signing.verify_key).hex() != line.sign_key:
-        raise _malformed(path, f"sign_seed and sign_key of device {line.device} do not belong together")
+        raise _malformed(path, f"sign_seed and sign_key of {line.role} {line.id} do not belong together")
     return signing
 
 

@@ -114,6 +114,8 @@ class _Judge:
         self._codes = words.figures(definition)
         self._names = {code: name for name, code in self._codes.items()}
         self._attachments: dict[bytes, Path] = {}
+        # Codes of the voters' figures, which stand for every contest.
+        self._once: frozenset[int] = frozenset()
         self.faults: list[Fault] = []
 
     def fault(self, path: str, code: str, detail: str) -> None:
@@ -271,6 +273,7 @@ class _Judge:
     def _voters(self, values: Mapping[str, object], kind: str | None) -> Content:
         """The figures of the voters, which stand once in a packet."""
         figures = self._figures("figures", values["figures"]) if "figures" in values else {}
+        self._once = frozenset(figures or ())
         if kind in ("result", "protocol") and figures is not None:
             self._judge_required("figures", self._definition.rules.required_voters, figures)
         elif kind == "turnout" and values.get("figures") == {}:
@@ -374,7 +377,8 @@ class _Judge:
         figures_path = _join(path, "figures")
         figures = self._figures(figures_path, fields["figures"]) if "figures" in fields else None
         if figures is not None and contest is not None:
-            self._judge_required(figures_path, self._definition.rules.required, figures)
+            # docs/tally.md, "Figures": what a count lacks it has from the voters.
+            self._judge_required(figures_path, self._definition.rules.required, self._once.union(figures))
             if fields["figures"] == {} and not self._definition.rules.required:
                 self.fault(
                     figures_path, "counts.figure_missing", "a contest has at least one figure, like `valid`"

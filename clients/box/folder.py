@@ -243,7 +243,7 @@ class DeviceFolder:
             WireError: `file.unreadable`, `file.too_large`, `certificate.*`, `folder.not_private`.
         """
         data = files.read_given(file, certificate.MAX_CERTIFICATE_BYTES, "a certificate")
-        key = _read_private(self.path / TLS_KEY, "the TLS key")
+        key = read_private(self.path / TLS_KEY, "the TLS key")
         with located(file):
             own = certificate.judge(
                 data, key, self.settings.election, self.settings.device, certificate.ROLES
@@ -307,7 +307,7 @@ class DeviceFolder:
             OSError: one could not be stored.
         """
         for sha256, source in attachments.items():
-            target = self.path / _ATTACHMENTS / sha256.hex()
+            target = attachment(self.path, sha256)
             if target.exists():
                 continue
             data = files.read(source, MAX_ATTACHMENT_BYTES, "an attachment")
@@ -316,6 +316,11 @@ class DeviceFolder:
                     "folder.attachment", "this file was changed just now; try again", file=str(source)
                 )
             files.write_new(target, data)
+
+
+def attachment(path: Path, sha256: bytes) -> Path:
+    """Where a device's folder keeps a file that a statement names."""
+    return path / _ATTACHMENTS / sha256.hex()
 
 
 _PIN_AGAIN = "remove this folder and do `tallygate-box init DIR --definition D` again"
@@ -384,7 +389,7 @@ def _read_settings(path: Path) -> Settings:
 
 
 def _read_key(path: Path, settings: Settings) -> SigningKey:
-    seed = hex_32(_read_private(path, "the signing key").decode("ascii", "replace").strip())
+    seed = hex_32(read_private(path, "the signing key").decode("ascii", "replace").strip())
     if seed is None:
         raise WireError("folder.key", "this file is no signing key of 64 hex digits", file=str(path))
     signing = SigningKey(seed)
@@ -395,8 +400,12 @@ def _read_key(path: Path, settings: Settings) -> SigningKey:
     return signing
 
 
-def _read_private(path: Path, what: str) -> bytes:
-    """A private key's file; what is longer than any key is cut, and then no key."""
+def read_private(path: Path, what: str) -> bytes:
+    """A private key's file; what is longer than any key is cut, and then no key.
+
+    Raises:
+        WireError: `folder.not_private`, `file.unreadable`.
+    """
     with files.opened(path, what) as stream:
         mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         if mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -1,9 +1,10 @@
-"""What a device has to send: its signed statements, each with the receipt that it has or has not.
+"""What a device has to send: its statements, each with its receipt or without one, and the papers they name.
 
 The device's lock is held while the chain is read and proved, and not while anybody waits for a line: so a
 statement can be signed meanwhile, and `look` finds it.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from pathlib import Path
 from clients import files
 from clients.box import folder, receipts
 from clients.box.receipts import Stored
+from clients.box.report import Attachment, Report
 from clients.box.spool import STATEMENTS, Spool
 from clients.wire.answers import Logged
 from clients.wire.errors import WireError
+from clients.wire.grammar import MAX_ATTACHMENT_BYTES
 from clients.wire.note import VerifierKey
 from clients.wire.statement import MAX_STATEMENT_BYTES, Statement
 
@@ -36,12 +39,34 @@ class Letter:
     bad: WireError | None
 
 
+@dataclass(slots=True)
+class Paper:
+    """A file that a statement names (docs/packet.md, attachment).
+
+    Attributes:
+        letter: the first statement that names it.
+        sha256: of its bytes.
+        media: number of the medium.
+        size: in bytes.
+        here: whether its bytes are in the device's folder; else somebody else brings it.
+        taken: whether a gateway has said that it keeps it.
+    """
+
+    letter: Letter
+    sha256: bytes
+    media: int
+    size: int
+    here: bool
+    taken: bool
+
+
 class Outbox:
-    """A device's statements in the order of their sequence.
+    """A device's statements in the order of their sequence, and the papers that they name.
 
     Attributes:
         path: the device's folder.
         letters: every statement that was found so far.
+        papers: every paper that one of them names, once, in their order.
     """
 
     def __init__(self, path: Path, log_key: VerifierKey | None) -> None:
@@ -57,6 +82,7 @@ class Outbox:
         """
         self.path = path
         self.letters: list[Letter] = []
+        self.papers: list[Paper] = []
         self._log_key = log_key
         with folder.opened(path) as opened:
             self._read(opened.spool())
@@ -88,10 +114,47 @@ class Outbox:
         receipts.store(self.path, letter.packet.sequence, logged.receipt)
         letter.stored, letter.bad = Stored(logged.index, logged.checkpoint.size), None
 
+    def content(self, paper: Paper) -> bytes:
+        """The bytes of a paper that is here.
+
+        Raises:
+            WireError: `folder.attachment`: they are not those that were signed for; `file.unreadable`,
+                `file.too_large`.
+        """
+        place = folder.attachment(self.path, paper.sha256)
+        data = files.read(place, MAX_ATTACHMENT_BYTES, "an attachment")
+        if hashlib.sha256(data).digest() != paper.sha256:
+            raise WireError(
+                "folder.attachment",
+                "the disk has changed this file; put the scan that was attached here again, under this name",
+                file=str(place),
+            )
+        return data
+
+    def take(self, paper: Paper) -> None:
+        """Note that a gateway keeps a paper; when this returns, it is not sent again.
+
+        Raises:
+            OSError: it could not be noted: it is sent again, which costs little.
+        """
+        receipts.note_paper(self.path, paper.sha256)
+        paper.taken = True
+
     def _read(self, spool: Spool) -> Sequence[Letter]:
         new = [self._letter(packet, spool) for packet in spool.statements[len(self.letters) :]]
         self.letters += new
+        known = {paper.sha256 for paper in self.papers}
+        for letter in new:
+            for named in Report.of(letter.packet.report).attachments:
+                if named.sha256 not in known:
+                    known.add(named.sha256)
+                    self.papers.append(self._paper(letter, named))
         return new
+
+    def _paper(self, letter: Letter, named: Attachment) -> Paper:
+        here = folder.attachment(self.path, named.sha256).is_file()
+        taken = receipts.has_paper(self.path, named.sha256)
+        return Paper(letter, named.sha256, named.media, named.size, here, taken)
 
     def _letter(self, packet: Statement, spool: Spool) -> Letter:
         place = spool.path(packet.sequence)

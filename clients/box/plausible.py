@@ -5,7 +5,7 @@ commission would ask them tomorrow. Rules that need other devices' packets (S201
 at, and a rule does not apply where one of its figures is absent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from clients.box import words
@@ -64,6 +64,39 @@ def judge(
         *_since_opening(report, station, definition, earlier),
         *(finding for count in report.counts for finding in _count(count, report, station, definition)),
     ]
+
+
+def judge_typed(
+    report: Report,
+    station: Station,
+    definition: Definition,
+    signed_at: int,
+    awaited: Mapping[int, Collection[int]],
+) -> list[Finding]:
+    """Say what the tally will find in a protocol of which a part is typed, and what no more typing can mend.
+
+    Args:
+        report: what is there so far; a contest's votes may end before its last choice.
+        station: where.
+        definition: holds rules, contests and checks.
+        signed_at: now, ms since the Unix epoch.
+        awaited: by contest, the codes of figures that are still to be typed: rules wait for them.
+    """
+    return [
+        *_large(report),
+        *_times(report, signed_at, station, definition),
+        *_voters(report, station, definition),
+        *(
+            finding
+            for count in report.counts
+            for finding in _count(count, report, station, definition, awaited.get(count.contest, ()))
+        ),
+    ]
+
+
+def holds(finding: Finding, definition: Definition) -> bool:
+    """Whether the tally will hold the count, and not only flag it."""
+    return finding.code.startswith("H") and (finding.code != "H104" or definition.rules.h104 == "hard")
 
 
 def _clock(signed_at: int, earlier: Sequence[Statement]) -> Iterator[Finding]:
@@ -140,18 +173,25 @@ def _since_opening(
         )
 
 
-def _figures(count: Count, report: Report, station: Station) -> dict[int, int]:
+def _figures(count: Count, report: Report, station: Station, awaited: Collection[int] = ()) -> dict[int, int]:
     """A contest's figures: its own, for codes it lacks the voters', then what absent ones are in rules."""
     registered = {} if station.registered is None else {_REGISTERED: station.registered}
-    return {**_NOUGHT, **registered, **report.figures, **count.figures}
+    absent = {code: value for code, value in {**_NOUGHT, **registered}.items() if code not in awaited}
+    return {**absent, **report.figures, **count.figures}
 
 
-def _count(count: Count, report: Report, station: Station, definition: Definition) -> Iterator[Finding]:
+def _count(
+    count: Count,
+    report: Report,
+    station: Station,
+    definition: Definition,
+    awaited: Collection[int] = (),
+) -> Iterator[Finding]:
     contest = definition.contests.get(count.contest)
     if contest is None or report.kind == "opening":
         return
     where = f"contest {count.contest}"
-    figures = _figures(count, report, station)
+    figures = _figures(count, report, station, awaited)
     yield from _ballots(where, figures, definition)
     yield from _votes(where, figures, count, contest, definition)
     yield from _given_out(where, figures, definition)
@@ -159,7 +199,7 @@ def _count(count: Count, report: Report, station: Station, definition: Definitio
 
 
 def _ballots(where: str, figures: Mapping[int, int], definition: Definition) -> Iterator[Finding]:
-    if not figures.keys() >= {_VALID, _INVALID, _IN_BOX}:
+    if not figures.keys() >= {_VALID, _BLANK, _INVALID, _IN_BOX}:
         return
     valid, blank, invalid, in_box = (figures[code] for code in (_VALID, _BLANK, _INVALID, _IN_BOX))
     if valid + blank + invalid != in_box:
@@ -178,11 +218,13 @@ def _ballots(where: str, figures: Mapping[int, int], definition: Definition) -> 
 def _votes(
     where: str, figures: Mapping[int, int], count: Count, contest: Contest, definition: Definition
 ) -> Iterator[Finding]:
-    votes = dict(zip(definition.choices[count.contest], count.votes, strict=False))
+    choices = definition.choices[count.contest]
+    votes = dict(zip(choices, count.votes, strict=False))
     total = sum(number for choice, number in votes.items() if choice.list is None)
     if _VALID in figures:
         most = figures[_VALID] * contest.marks
-        if contest.marks == 1 and total != most:
+        # While votes are being typed they may still grow up to `most`.
+        if contest.marks == 1 and total != most and (total > most or len(votes) == len(choices)):
             yield Finding("H103", f"{where}: the votes add up to {total}, but valid is {most}; {_HELD}")
         elif total > most:
             yield Finding(
@@ -201,7 +243,7 @@ def _votes(
 
 def _given_out(where: str, figures: Mapping[int, int], definition: Definition) -> Iterator[Finding]:
     rules = definition.rules
-    if _ISSUED not in figures:
+    if not figures.keys() >= {_ISSUED, _OUTSIDE, _EARLY}:
         return
     given_out = figures[_ISSUED] + figures[_OUTSIDE] + figures[_EARLY]
     in_box = figures.get(_IN_BOX)
@@ -212,7 +254,7 @@ def _given_out(where: str, figures: Mapping[int, int], definition: Definition) -
     consequence = _HELD if rules.h104 == "hard" else _FLAGGED
     if in_box is not None and in_box > given_out + rules.h104_tolerance:
         yield Finding("H104", f"{where}: {in_box} ballots found, {given_out} were given out; {consequence}")
-    if _REGISTERED not in figures:
+    if not figures.keys() >= {_REGISTERED, _ADDITIONAL}:
         return
     registered = figures[_REGISTERED] + figures[_ADDITIONAL]
     if given_out > registered + rules.h104_tolerance:

@@ -1,8 +1,9 @@
 """The receipts of a device's statements, ``receipts/<sequence, 6 digits>.receipt`` in its folder.
 
 A statement is delivered when its receipt is here and proves it; that is judged from the bytes each time, and
-noted nowhere else. Whoever sends holds the lock on this folder, not the one on the device's folder: counts
-can be signed while statements wait for a line.
+noted nowhere else. Papers have no receipt: that a gateway keeps one is its word, and is noted in an empty
+file ``receipts/<SHA-256>.taken``. Whoever sends holds the lock on this folder, not the one on the device's
+folder: counts can be signed while statements wait for a line.
 """
 
 import contextlib
@@ -92,6 +93,24 @@ def sending(device: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def has_paper(device: Path, sha256: bytes) -> bool:
+    """Whether a gateway has said that it keeps this paper."""
+    return os.path.lexists(_noted(device, sha256))
+
+
+def note_paper(device: Path, sha256: bytes) -> None:
+    """Note that a gateway keeps a paper; when this returns, it is durable.
+
+    Raises:
+        OSError: it could not be noted.
+    """
+    files.write(_noted(device, sha256), b"")
+
+
+def _noted(device: Path, sha256: bytes) -> Path:
+    return device / RECEIPTS / f"{sha256.hex()}.taken"
 
 
 def store(device: Path, sequence: int, data: bytes) -> None:

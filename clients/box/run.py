@@ -1,7 +1,8 @@
 """A device that works by itself: counts become statements as they come, and the line opens when it may.
 
-What lives here: `Runner`, two tasks beside each other. One takes counts files and has them signed. The other
-keeps the line shut until something may leave the device, then sends until all is delivered, and looks again.
+What lives here: `Runner`, three tasks beside each other. One takes counts files and has them signed. The
+second keeps the line shut until something may leave the device, then sends until all is delivered, and looks
+again. The third sends the papers of what is delivered.
 A ballot box is offline while people vote: only a turnout leaves before its station has closed.
 """
 
@@ -14,6 +15,7 @@ import trio
 from clients.box.countsfile import CountsError
 from clients.box.drop import Drop
 from clients.box.outbox import Letter, Outbox
+from clients.box.papers import PaperSender
 from clients.box.report import Report
 from clients.box.send import LOOK_SECONDS, Sender
 from clients.box.sign import Signed
@@ -31,6 +33,7 @@ class Runner:
         sign: makes the device's next statement of a counts file (`clients.box.sign.sign`).
         outbox: what the sender sends.
         sender: used again each time there is something to do.
+        papers: of the same outbox; a paper leaves when its statement has left.
         closes_at: closing times of the definition's stations, ms.
         clock: this machine's, ms since the Unix epoch.
         online: there is a line all day, nothing waits for the close.
@@ -44,6 +47,7 @@ class Runner:
         sign: Callable[[Path], Signed],
         outbox: Outbox,
         sender: Sender,
+        papers: PaperSender,
         closes_at: Mapping[int, int],
         *,
         clock: Callable[[], int],
@@ -55,6 +59,7 @@ class Runner:
         self._sign = sign
         self._outbox = outbox
         self._sender = sender
+        self._papers = papers
         self._closes_at = closes_at
         self._clock = clock
         self._online = online
@@ -74,6 +79,7 @@ class Runner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._until_failed, self._take, nursery.cancel_scope)
             nursery.start_soon(self._until_failed, self._send, nursery.cancel_scope)
+            nursery.start_soon(self._until_failed, self._send_papers, nursery.cancel_scope)
         if self._failed is not None:
             raise self._failed
 
@@ -102,6 +108,10 @@ class Runner:
                 await self._sender.run(once=False)
             # The clock may be set meanwhile: it is asked again and not waited for.
             await trio.sleep(LOOK_SECONDS)
+
+    async def _send_papers(self) -> None:
+        # It never ends by itself: what no gateway will ever take is told once.
+        await self._papers.run(once=False, more=lambda: True)
 
     async def _take(self) -> None:
         while True:

@@ -14,7 +14,7 @@ from clients.box.drop import Drop
 from clients.box.outbox import Outbox
 from clients.box.report import Report
 from clients.box.run import Runner
-from clients.box.sending import address_option, identity, make_sender, until_told
+from clients.box.sending import address_option, identity, make_paper_sender, make_sender, until_told
 from clients.box.sign import Signed, sign
 from clients.terminal import fail, say, warn
 from clients.wire.errors import WireError
@@ -55,6 +55,7 @@ def run_command(path: Path, counts: Path, online: bool, addresses: tuple[Address
             partial(_sign, path),
             outbox,
             make_sender(outbox, site, addresses or site.addresses, board, again=False),
+            make_paper_sender(outbox, site, addresses or site.addresses, board, again=False),
             closes_at,
             clock=_now,
             online=online,
@@ -68,7 +69,10 @@ def run_command(path: Path, counts: Path, online: bool, addresses: tuple[Address
         trio.run(until_told, runner.run, board)
         # What was signed in the last moment counts among what is left.
         outbox.look()
-    board.end([letter for letter in outbox.letters if letter.stored is None])
+    board.end(
+        [letter for letter in outbox.letters if letter.stored is None],
+        [paper for paper in outbox.papers if paper.here and not paper.taken],
+    )
 
 
 def _now() -> int:

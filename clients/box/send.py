@@ -35,7 +35,7 @@ CLOCK_TOLERANCE = 120.0
 # 2 ** 9 seconds are more than the longest wait: larger powers would only overflow.
 _MAX_DOUBLINGS = 9
 # Refusals that any statement would get now: the connection is no use for the others either.
-_FOR_ALL: Final = frozenset({"limit.device", "limit.overload", "log.not_open", "identity.revoked"})
+FOR_ALL: Final = frozenset({"limit.device", "limit.overload", "log.not_open", "identity.revoked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,24 @@ class Line(Protocol):
 
 
 Dial: TypeAlias = Callable[[Address], AbstractAsyncContextManager[Line]]
+
+
+def pause(earlier: int, refusal: Refusal | None, chance: random.Random) -> float:
+    """Seconds until the next attempt after `earlier` failed ones and this.
+
+    Args:
+        earlier: attempts that have failed before.
+        refusal: what this one was refused with, if it was.
+        chance: for the jitter.
+    """
+    if refusal is not None and refusal.after is not None:
+        return max(float(refusal.after), FIRST_WAIT)
+    if refusal is not None and refusal.retry == "fix":
+        # A person has to do something first, which may be done at any time.
+        wait = LONGEST_WAIT
+    else:
+        wait = min(FIRST_WAIT * 2.0 ** min(earlier, _MAX_DOUBLINGS), LONGEST_WAIT)
+    return wait * chance.uniform(LEAST_JITTER, MOST_JITTER)
 
 
 @dataclass(slots=True)
@@ -292,12 +310,12 @@ class Sender:
             item.over = True
             self._tell(Refused(item.letter, refusal, None))
             return True
-        if refusal.code in _FOR_ALL:
+        if refusal.code in FOR_ALL:
             item.tries += 1
             self._tell(Refused(item.letter, refusal, self._line_failed(refusal)))
             return False
         self._row = 0
-        wait = self._wait(item.tries, refusal)
+        wait = pause(item.tries, refusal, self._chance)
         item.tries += 1
         item.at = trio.current_time() + wait
         self._tell(Refused(item.letter, refusal, wait))
@@ -305,23 +323,12 @@ class Sender:
 
     def _line_failed(self, refusal: Refusal | None) -> float:
         """Turn to the next address, and say how long to wait before it."""
-        wait = self._wait(self._row, refusal)
+        wait = pause(self._row, refusal, self._chance)
         self._row += 1
         self._failures += 1
         self._turn += 1
         self._line_at = trio.current_time() + wait
         return wait
-
-    def _wait(self, earlier: int, refusal: Refusal | None) -> float:
-        """Seconds until the next attempt after `earlier` failed ones and this."""
-        if refusal is not None and refusal.after is not None:
-            return max(float(refusal.after), FIRST_WAIT)
-        if refusal is not None and refusal.retry == "fix":
-            # A person has to do something first, which may be done at any time.
-            wait = LONGEST_WAIT
-        else:
-            wait = min(FIRST_WAIT * 2.0 ** min(earlier, _MAX_DOUBLINGS), LONGEST_WAIT)
-        return wait * self._chance.uniform(LEAST_JITTER, MOST_JITTER)
 
     def _compare_clocks(self, answer: Answer) -> None:
         date = answer.date

@@ -39,7 +39,7 @@ def lines(shown: Statement, definition: Definition | None) -> list[Line]:
 def _packet(packet: Statement, definition: Definition | None) -> Iterator[Line]:
     report = Report.of(packet.report)
     station = definition.stations.get(packet.station) if definition else None
-    place = f" ({_labelled(station.label, station.name)})" if station else ""
+    place = f" ({labelled(station.label, station.name)})" if station else ""
     yield Line("packet", f"{packet.sequence} of device {packet.device}: {report.kind}")
     yield Line("station", f"{packet.station}{place}")
     yield Line("slip", slip(packet))
@@ -58,7 +58,7 @@ def _packet(packet: Statement, definition: Definition | None) -> Iterator[Line]:
         yield Line("", paper.sha256.hex())
 
 
-def _labelled(label: str, name: str) -> str:
+def labelled(label: str, name: str) -> str:
     """What people call a thing, once: names often begin with the label."""
     return name if name.startswith(label) else f"{label} {name}"
 
@@ -102,28 +102,29 @@ def _count(count: Count, names: Mapping[int, str], definition: Definition | None
         width = max(len(f"{votes:,}") for votes in count.votes)
         for choice, votes in zip(choices, count.votes, strict=True):
             label = "" if choice.label == str(choice.choice) else choice.label
-            yield Line("", f"{votes:>{width},}  {choice.choice} {_labelled(label, choice.name)}")
+            yield Line("", f"{votes:>{width},}  {choice.choice} {labelled(label, choice.name)}")
     else:
         yield Line("  votes", " ".join(str(votes) for votes in count.votes))
 
 
 def _decision(decision: Statement) -> Iterator[Line]:
-    word, fields = _action(decision.action)
+    word, fields = action_words(decision.action)
     yield Line("decision", f"{decision.number} of the commission: {word.replace('_', ' ')}")
     yield from _envelope(decision)
     yield Line("decided at", times.write(decision.decided_at))
     for name, value in fields.items():
         shown = times.write(value) if name == "closes_at" and isinstance(value, int) else str(value)
         yield Line(name.replace("_", " "), shown)
-    for language, text in _reasons(decision):
+    for language, text in reasons(decision):
         yield Line(f"reason {language}", text)
 
 
-def _reasons(decision: Statement) -> tuple[tuple[str, str], ...]:
+def reasons(decision: Statement) -> tuple[tuple[str, str], ...]:
+    """A decision's reasons: pairs of language and text."""
     return cast(tuple[tuple[str, str], ...], decision.reason)
 
 
-def _action(action: Content) -> tuple[str, dict[str, int | str]]:
+def action_words(action: Content) -> tuple[str, dict[str, int | str]]:
     """An action's word and its fields."""
     number, *values = action
     word, names = words.ACTIONS[cast(int, number)]
@@ -153,13 +154,13 @@ def as_json(shown: Statement, definition: Definition | None) -> dict[str, Json]:
         "previous": shown.previous.hex(),
     }
     if shown.kind == "decision":
-        word, fields = _action(shown.action)
-        reasons = [{"language": language, "text": text} for language, text in _reasons(shown)]
+        word, fields = action_words(shown.action)
+        given = [{"language": language, "text": text} for language, text in reasons(shown)]
         return {
             **common,
             "number": shown.number,
             "decided_at": shown.decided_at,
-            "reason": reasons,
+            "reason": given,
             "action": {"action": word, **fields},
         }
     return {

@@ -49,12 +49,46 @@ def sign(folder: DeviceFolder, file: Path, now: int, rehearsed: int | None = Non
         OSError: something could not be stored; nothing may be shown, the next start finds what there is.
     """
     definition = folder.definition()
+    judge_time(definition, rehearsed)
+    return commit(folder, definition, counts.read(file, definition), str(file), now, rehearsed)
+
+
+def judge_time(definition: Definition, rehearsed: int | None) -> None:
+    """Refuse another time than the clock's outside of rehearsals.
+
+    Raises:
+        WireError: `sign.live`.
+    """
     if rehearsed is not None and definition.mode != "rehearsal":
         raise WireError(
             "sign.live", f'the election "{definition.id}" is live: the time is what the device\'s clock says'
         )
+
+
+def commit(
+    folder: DeviceFolder,
+    definition: Definition,
+    given: counts.Counts,
+    file: str,
+    now: int,
+    rehearsed: int | None = None,
+) -> Signed:
+    """Make the device's next statement of counts that are judged already; as `sign` otherwise.
+
+    Args:
+        folder: of the device, open.
+        definition: the pinned one.
+        given: the counts.
+        file: where they come from, for messages.
+        now: ms since the Unix epoch, by the device's clock.
+        rehearsed: what the statement shall say instead; `judge_time` has let it through.
+
+    Raises:
+        CountsError: `counts.size`; nothing was signed.
+        WireError: `folder.*`, `spool.*`; nothing was signed.
+        OSError: as in `sign`.
+    """
     spool = folder.spool()
-    given = counts.read(file, definition)
     earlier = spool.statements
     known = bool(earlier) and (
         (earlier[-1].definition, earlier[-1].station, earlier[-1].report)
@@ -74,7 +108,7 @@ def sign(folder: DeviceFolder, file: Path, now: int, rehearsed: int | None = Non
 
 
 def _append(
-    spool: Spool, definition: Definition, given: counts.Counts, signed_at: int, file: Path
+    spool: Spool, definition: Definition, given: counts.Counts, signed_at: int, file: str
 ) -> Statement:
     try:
         return spool.append(definition.sha256, given.station.station, signed_at, given.report)
@@ -82,4 +116,4 @@ def _append(
         if error.rule != "size":
             raise
         detail = f"{error.detail}: leave attachments out and name them in a report of documents"
-        raise CountsError(str(file), [Fault("", "counts.size", detail)]) from error
+        raise CountsError(file, [Fault("", "counts.size", detail)]) from error

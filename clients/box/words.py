@@ -40,8 +40,8 @@ ACTIONS: Final[Mapping[int, tuple[str, tuple[str, ...]]]] = MappingProxyType(
         7: ("resume", ()),
         8: ("status", ("source", "status")),
         9: ("roster", ("roster",)),
-        10: ("accept_definition", ("definition",)),
-        11: ("closing_time", ("station", "closes_at")),
+        10: ("definition", ("definition",)),
+        11: ("close", ("station", "closes_at")),
         12: ("cancel", ("station",)),
         13: ("undo", ("number",)),
     }

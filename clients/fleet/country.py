@@ -95,6 +95,13 @@ _FIGURES: Final = (
 Cell: TypeAlias = str | int
 
 
+class Paper(NamedTuple):
+    """A ballot paper of a station as its commission has counted it by hand."""
+
+    figures: Mapping[str, int]
+    votes: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Country:
     """Where everything was written, and what the night must come to.
@@ -107,6 +114,7 @@ class Country:
         held: the station whose box has counted the lists wrong: no sum of theirs may contain it.
         disputed: the station whose box sends a second, different result: the first stays counted.
         votes: contest → the sums of the stations that must be counted, by choice in ascending order.
+        papers: contest → what the commission of the held station has counted by hand: its ballots add up.
     """
 
     election: Path
@@ -116,6 +124,7 @@ class Country:
     held: int
     disputed: int
     votes: Mapping[int, tuple[int, ...]]
+    papers: Mapping[int, Paper]
 
     @property
     def counted(self) -> int:
@@ -183,7 +192,8 @@ def invent(folder: Path, *, stations: int = STATIONS, seed: int = SEED) -> Count
     counts = _counts(places, chance)
     numbers = [place.number for place in places]
     trouble = _trouble(numbers, chance)
-    counts[trouble.held] = _miscounted(counts[trouble.held])
+    by_hand = counts[trouble.held]
+    counts[trouble.held] = _miscounted(by_hand)
 
     _write_head(election)
     _write_areas(election, districts)
@@ -206,6 +216,10 @@ def invent(folder: Path, *, stations: int = STATIONS, seed: int = SEED) -> Count
             )
             # What was counted wrong is one ballot paper; the same station's other one is right, and counts.
             for contest, left_out in ((_LIST_CONTEST, trouble.held), (_REFERENDUM_CONTEST, None))
+        },
+        papers={
+            contest: Paper({**by_hand.voters, **figures}, votes)
+            for contest, (figures, votes) in by_hand.papers.items()
         },
     )
 

@@ -17,8 +17,9 @@ import msgspec
 import trio
 
 from clients.fleet.country import CLOSES_AT_MS, Country, invent
+from clients.fleet.demo_after import CONTEST, ENTRIES, Commission, Dispute
 from clients.fleet.demo_board import FleetNews, Step, View
-from clients.fleet.demo_feed import Feed, Seen, Snapshot, published_after
+from clients.fleet.demo_feed import Feed, Seen, Snapshot, Votes, published_after
 from clients.fleet.demo_night import (
     TURNOUT_REPORTS,
     ElectionTime,
@@ -39,6 +40,7 @@ _PATIENCE_SECONDS: Final = 60
 _LONGEST_NIGHT: Final = 103 - len("/run/.ledger.sock")
 # What the observer's program says by its exit code.
 AGREED: Final = 0
+_OBSERVER: Final = "tallygate-observe verify NIGHT/feed --definition HASH"
 
 _STEPS: Final[Mapping[str, Step]] = {
     "opening": "morning",
@@ -126,7 +128,8 @@ class Outcome:
         country: what was played.
         report: of the fleet.
         seen: all snapshots, as they appeared.
-        last: the one of everything that was delivered.
+        last: the one of everything that was delivered and decided.
+        settled: the dispute that the commission has decided.
         observer: exit code of the observer's program.
     """
 
@@ -134,6 +137,7 @@ class Outcome:
     report: FleetReport
     seen: Sequence[Seen]
     last: Snapshot
+    settled: Dispute
     observer: int
 
     @property
@@ -148,7 +152,7 @@ class Outcome:
     @property
     def differences(self) -> Sequence[str]:
         """What is published otherwise than the stations had counted."""
-        return differences(self.country, self.last)
+        return differences(self.country, self.settled, self.last)
 
 
 class Screen(Protocol):
@@ -157,8 +161,8 @@ class Screen(Protocol):
     def update(self, view: View) -> None:
         """Show what is known now; called at every change and a few times a second."""
 
-    async def verdict(self, command: Sequence[str], children: Children) -> int:
-        """Run the observer's program where the person sees it; its exit code."""
+    async def run(self, name: str, command: Sequence[str], children: Children) -> int:
+        """Run a program where the person sees it, and what one would type for it; its exit code."""
 
     def end(self, outcome: Outcome, view: View) -> None:
         """Show the summary."""
@@ -211,14 +215,14 @@ async def playing(plan: Plan, screen: Screen, children: Children) -> AsyncIterat
     await _init(night)
     night.step("gateway")
     fleet_log, gateway_log = plan.folder / "fleet.log", plan.folder / "gateway.log"
-    serve = module("gateway.cli", "serve", plan.night)
+    serve = module("gateway.cli", "serve", plan.night, "--supervised")
     async with children.running(_fleet_command(night), fleet_log, read=True) as fleet:
         # The fleet first: it needs some seconds to plan what thousands of devices say, and the gateway starts
         # the clock.
         news = _News(fleet, fleet_log)
         await news.next()
         async with (
-            children.running(serve, gateway_log, read=False) as gateway,
+            children.running(serve, gateway_log, read=False, supervised=True) as gateway,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_guard, gateway, gateway_log)
@@ -279,22 +283,35 @@ async def _through(night: _Night, news: "_News") -> Outcome:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_look, night)
         report = await news.report(night.tell)
-        last = await _last_snapshot(night, report)
+        size = report.audit.size or report.delivered
+        await _last_snapshot(night, size)
+        night.step("settle")
+        settled = await _settle(night)
+        last = await _last_snapshot(night, size + ENTRIES)
         nursery.cancel_scope.cancel()
     night.step("verdict")
     definition = definition_hash(night.plan.night)
     feed = night.plan.night / "feed"
     command = module("clients.observer.cli", "verify", feed, "--definition", definition)
-    observer = await night.screen.verdict(command, night.children)
+    observer = await night.screen.run(_OBSERVER, command, night.children)
     outcome = Outcome(
         country=night.country,
         report=report,
         seen=tuple(night.seen),
         last=last,
+        settled=settled,
         observer=observer,
     )
     night.screen.end(outcome, night.view)
     return outcome
+
+
+async def _settle(night: _Night) -> Dispute:
+    async def show(name: str, command: Sequence[str]) -> int:
+        return await night.screen.run(name, command, night.children)
+
+    plan = night.plan
+    return await Commission(plan.folder, plan.night, night.country, night.children, show).work()
 
 
 def _fleet_command(night: _Night) -> list[str]:
@@ -349,9 +366,8 @@ class _News:
         return one.report
 
 
-async def _last_snapshot(night: _Night, report: FleetReport) -> Snapshot:
-    """Waits for the snapshot of everything that was delivered; `_look` looks for it."""
-    size = report.audit.size or report.delivered
+async def _last_snapshot(night: _Night, size: int) -> Snapshot:
+    """Waits for a snapshot of so many entries; `_look` looks for it."""
     with trio.move_on_after(_PUBLISH_SECONDS):
         while True:
             newest = night.view.snapshot
@@ -366,11 +382,11 @@ async def _last_snapshot(night: _Night, report: FleetReport) -> Snapshot:
     )
 
 
-def differences(country: Country, last: Snapshot) -> list[str]:
+def differences(country: Country, settled: Dispute, last: Snapshot) -> list[str]:
     """Where the published end is another one than the stations' own counts, in words.
 
     The third opinion beside the audit and the observer: these sums were made before a single box was
-    switched on.
+    switched on. What the commission has decided comes to them.
     """
     own = last.progress
     found = [
@@ -378,20 +394,27 @@ def differences(country: Country, last: Snapshot) -> list[str]:
         for word, wanted, published in (
             ("counted", country.counted, own.counted),
             ("held", 1, own.held),
-            ("disputed", 1, own.disputed),
+            ("disputed", 0, own.disputed),
             ("silent", len(country.silent), own.silent),
         )
         if wanted != published
     ]
-    for contest, counted in country.votes.items():
-        votes = {one.choice: one.votes for one in last.machine(contest)}
-        found += [
-            f"contest {contest}, choice {choice}: {wanted:,} votes counted, "
-            f"{votes.get(choice, 0):,} published"
-            for choice, wanted in enumerate(counted, start=1)
-            if votes.get(choice) != wanted
-        ]
+    for contest, votes in country.votes.items():
+        wanted = [*votes]
+        if contest == CONTEST:
+            changes = zip(votes, settled.first, settled.second, strict=True)
+            wanted = [counted - first + second for counted, first, second in changes]
+        found += _wrong(f"contest {contest}", wanted, last.machine(contest))
+    for contest, paper in country.papers.items():
+        found += _wrong(f"contest {contest} on paper", paper.votes, last.protocol(contest))
     return found
+
+
+def _wrong(what: str, counted: Sequence[int], published: Sequence[Votes]) -> Iterator[str]:
+    votes = {one.choice: one.votes for one in published}
+    for choice, wanted in enumerate(counted, start=1):
+        if votes.get(choice) != wanted:
+            yield f"{what}, choice {choice}: {wanted:,} votes counted, {votes.get(choice, 0):,} published"
 
 
 @contextmanager

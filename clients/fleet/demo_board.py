@@ -18,8 +18,12 @@ from rich.text import Text
 from clients.fleet.country_names import AGAINST_ALL, ENGLISH, PARTIES, TITLE
 from clients.fleet.demo_feed import Snapshot, Votes
 
-Step: TypeAlias = Literal["country", "keys", "gateway", "morning", "day", "rush", "audit", "verdict"]
-STEPS: Final[tuple[Step, ...]] = ("country", "keys", "gateway", "morning", "day", "rush", "audit", "verdict")
+Step: TypeAlias = Literal[
+    "country", "keys", "gateway", "morning", "day", "rush", "audit", "settle", "verdict"
+]
+STEPS: Final[tuple[Step, ...]] = (
+    *("country", "keys", "gateway", "morning", "day", "rush", "audit", "settle", "verdict"),
+)
 
 # While boxes send.
 _PLAYED: Final = ("morning", "day", "rush")
@@ -138,7 +142,7 @@ def _steps(step: Step) -> Text:
         mark, style = (
             ("✓", "green") if number < at else ("▶", "bold yellow") if number == at else ("·", "dim")
         )
-        text.append(f"{mark} {name}  ", style)
+        text.append(f"{mark} {name} ", style)
     return text
 
 

@@ -16,8 +16,9 @@ from clients.wire.errors import WireError
 
 # Bytes of a snapshot (docs/feed.md).
 _MAX_SNAPSHOT: Final = 16 * 1024 * 1024
-# The boxes' count among the sources (docs/tally.md).
+# The sources (docs/tally.md): the boxes' count, and the commissions' paper.
 _MACHINE: Final = 1
+_PROTOCOL: Final = 2
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -83,8 +84,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def machine(self, contest: int) -> tuple[Votes, ...]:
         """The boxes' votes of a contest; empty before any."""
+        return self._votes(contest, _MACHINE)
+
+    def protocol(self, contest: int) -> tuple[Votes, ...]:
+        """The papers' votes of a contest; empty before any."""
+        return self._votes(contest, _PROTOCOL)
+
+    def _votes(self, contest: int, source: int) -> tuple[Votes, ...]:
         for result in self.results:
-            if (result.contest, result.source) == (contest, _MACHINE):
+            if (result.contest, result.source) == (contest, source):
                 return result.choices
         return ()
 

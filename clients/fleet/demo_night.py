@@ -115,6 +115,7 @@ def time_of_day(at: int) -> str:
 
 class _Ready(msgspec.Struct, frozen=True):
     web: tuple[str, ...] = ()
+    box: tuple[str, ...] = ()
 
 
 class _Site(msgspec.Struct, frozen=True):
@@ -125,6 +126,12 @@ def definition_hash(night: Path) -> str:
     """The hash of the definition, which a commission announces and an observer pins; hex."""
     site = files.read(night / "devices" / "site.json", _MAX_FILE, "site.json")
     return msgspec.json.decode(site, type=_Site).definition
+
+
+def box_address(night: Path) -> str:
+    """Where devices and members of the commission send to; the gateway is ready."""
+    path = night / "run" / "ingest.json"
+    return msgspec.json.decode(files.read(path, _MAX_FILE, path.name), type=_Ready).box[0]
 
 
 async def web_address(night: Path, log: Path) -> str:

@@ -88,7 +88,7 @@ class Children:
 
     @asynccontextmanager
     async def running(
-        self, command: Sequence[str], log: Path | None, *, read: bool
+        self, command: Sequence[str], log: Path | None, *, read: bool, supervised: bool = False
     ) -> AsyncIterator[trio.Process]:
         """Runs a program inside the block, and ends it with the block.
 
@@ -96,6 +96,7 @@ class Children:
             command: the program and its arguments.
             log: gets what it writes; None: it speaks to our own terminal.
             read: keep its standard output for the block (`stdout` of the process) instead.
+            supervised: its standard input ends with us, however we end; it ends then, too.
 
         Raises:
             OSError: it cannot be started.
@@ -103,7 +104,7 @@ class Children:
         with _opened(log) as file:
             process = await trio.lowlevel.open_process(
                 list(command),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if supervised else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if read else file,
                 stderr=file,
                 env=self.environment,
@@ -125,8 +126,9 @@ class Children:
                 await process.wait()
             _signal_group(process, signal.SIGKILL)
         await process.wait()
-        if process.stdout is not None:
-            await process.stdout.aclose()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                await stream.aclose()
 
 
 @contextmanager

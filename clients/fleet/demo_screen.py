@@ -6,6 +6,7 @@ What lives here: both screens, the summary that both end with, and the picture o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from rich.text import Text
 from clients import files
 from clients.fleet.country_names import ENGLISH, TITLE
 from clients.fleet.demo import AGREED, Outcome
+from clients.fleet.demo_after import MEMBERS
 from clients.fleet.demo_board import View, board, line, ms
 from clients.fleet.demo_programs import Children, Lines
 from clients.terminal import visible
@@ -30,8 +32,9 @@ _LINE_SECONDS: Final = 5.0
 _PICTURE_WIDTH: Final = 96
 _WIDEST: Final = 110
 _LABEL: Final = 17
-
-_OBSERVER: Final = "tallygate-observe verify NIGHT/feed --definition HASH"
+# From here on `tallygate-decide prepare` says what nobody looks for in a picture; and a folder of ours.
+_DETAILS: Final = "decided at"
+_HERE: Final = "receipts "
 
 # As rich's own, without fonts from other people's servers: a picture in a README asks nobody for anything.
 _SVG: Final = """\
@@ -65,6 +68,18 @@ def summary(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
         "counted",
         f"{last.counted:,} of {last.stations:,} stations; {last.held} held (ballots do not add up), "
         f"{last.disputed} disputed, {last.silent} silent",
+        "",
+    )
+    settled = outcome.settled
+    yield (
+        "settled",
+        f"station {settled.station} had two results: the commission has decided for the second, signed by "
+        f"{len(MEMBERS)} members",
+        "",
+    )
+    yield (
+        "corrected",
+        f"station {country.held}'s paper was keyed in with a slip, and replaced by a second protocol",
         "",
     )
     same = not outcome.differences
@@ -118,10 +133,11 @@ class Plain:
 
     def __init__(self, picture: Path | None) -> None:
         self._picture = picture
-        self._verdict: list[str] = []
+        # What was run, and what it said.
+        self._said: list[tuple[str, list[str]]] = []
         self._step = ""
         self._web = ""
-        self._said = 0.0
+        self._told = 0.0
 
     def update(self, view: View) -> None:
         """Write a line at each new step, and every few seconds."""
@@ -130,22 +146,25 @@ class Plain:
             self._web = view.web
             for label, text in where(view.web):
                 _print(label, text)
-        if view.step != self._step or now - self._said >= _LINE_SECONDS:
-            new, self._step, self._said = view.step != self._step, view.step, now
+        if view.step != self._step or now - self._told >= _LINE_SECONDS:
+            new, self._step, self._told = view.step != self._step, view.step, now
             if new and (told := _told(view)):
                 print(told)
             elif view.fleet is not None:
                 print(visible(line(view)))
 
-    async def verdict(self, command: Sequence[str], children: Children) -> int:
-        """Run the observer's program; what it says goes into our own lines."""
-        async with children.running(command, None, read=True) as observer:
-            said = Lines(observer)
+    async def run(self, name: str, command: Sequence[str], children: Children) -> int:
+        """Run a program; what it says goes into our own lines."""
+        print(f"$ {name}")
+        lines: list[str] = []
+        self._said.append((name, lines))
+        async with children.running(command, None, read=True) as program:
+            said = Lines(program)
             while (data := await said.next()) is not None:
                 text = visible(data.decode("utf-8", "replace"))
-                self._verdict.append(text)
+                lines.append(text)
                 print(text)
-            return await observer.wait()
+            return await program.wait()
 
     def end(self, outcome: Outcome, view: View) -> None:
         """Write the summary."""
@@ -153,7 +172,7 @@ class Plain:
         for label, text, _ in summary(outcome):
             _print(label, text)
         if self._picture is not None:
-            files.write(self._picture, _drawn(outcome, view, self._verdict).encode(), files.PUBLIC_FILE)
+            files.write(self._picture, _drawn(outcome, view, self._said).encode(), files.PUBLIC_FILE)
             _print("picture", str(self._picture))
 
 
@@ -186,10 +205,10 @@ class Terminal:
             self._step, self._drawn = view.step, now
             self._live.update(board(view, min(self._console.width, _WIDEST)), refresh=True)
 
-    async def verdict(self, command: Sequence[str], children: Children) -> int:
-        """Let the observer's program speak to the terminal itself, with its own progress."""
+    async def run(self, name: str, command: Sequence[str], children: Children) -> int:
+        """Let a program speak to the terminal itself, with its own progress."""
         self._live.stop()
-        self._console.print(Text(f"\n$ {_OBSERVER}", style="bold"))
+        self._console.print(Text(f"\n$ {name}", style="bold"))
         return await children.done(command, None)
 
     def end(self, outcome: Outcome, view: View) -> None:
@@ -210,8 +229,8 @@ def _told(view: View) -> str:
             return f"{TITLE[ENGLISH]}\n{stations}; a box and a terminal at each get keys and certificates"
         case "gateway":
             return "the gateway starts: ingest, publish, web, monitor"
-        case "verdict":
-            return f"$ {_OBSERVER}"
+        case "settle":
+            return "the morning after: a desk keys a paper in, the commission settles the dispute"
         case _:
             return ""
 
@@ -226,6 +245,13 @@ def _print(label: str, text: str) -> None:
     print(f"{label:<{_LABEL}}{visible(text)}")
 
 
+def _style(said: str) -> str:
+    """How the observer's last word is drawn, which others will look for first."""
+    if said.startswith("the feed agrees"):
+        return "bold green"
+    return "bold red" if said.startswith("the feed DIFFERS") else ""
+
+
 def _summary(outcome: Outcome) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(style="bold", min_width=_LABEL, no_wrap=True)
@@ -235,16 +261,17 @@ def _summary(outcome: Outcome) -> Table:
     return table
 
 
-def _drawn(outcome: Outcome, view: View, verdict: Sequence[str]) -> str:
+def _drawn(outcome: Outcome, view: View, runs: Sequence[tuple[str, Sequence[str]]]) -> str:
     """The end of a night as SVG."""
     console = Console(
         record=True, width=_PICTURE_WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(board(view, _PICTURE_WIDTH))
-    console.print(Text(f"\n $ {_OBSERVER}", style="bold"))
-    for at, said in enumerate(verdict, start=1):
-        style = ("bold green" if outcome.observer == AGREED else "bold red") if at == len(verdict) else ""
-        console.print(Padding(Text(said, style), (0, 1)))
+    for name, lines in runs:
+        console.print(Text(f"\n $ {name}", style="bold"))
+        for said in takewhile(lambda said: not said.startswith(_DETAILS), lines):
+            if not said.startswith(_HERE):
+                console.print(Padding(Text(said, _style(said)), (0, 1)))
     console.print()
     console.print(Padding(_summary(outcome), (0, 1)))
     return console.export_svg(title="make demo", code_format=_SVG, unique_id="demo")

@@ -6,7 +6,6 @@ where the gateway is now; and ways that break within the handshake, within a req
 
 import contextlib
 import ipaddress
-import os
 import random
 import socket
 import ssl
@@ -168,21 +167,10 @@ class Lines:
         if context is None:
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.popitem(last=False)
-            context = self._contexts[device] = _make_context(self._ca, certificate, key)
+            context = self._contexts[device] = client.tls_context_of(self._ca, certificate, key)
         else:
             self._contexts.move_to_end(device)
         return context
-
-
-def _make_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
-    """Python's ssl reads keys from files alone; this one is in memory, and gone with its descriptor."""
-    descriptor = os.memfd_create("tallygate-fleet")
-    try:
-        os.write(descriptor, f"{certificate}\n{key}".encode())
-        place = Path(f"/proc/self/fd/{descriptor}")
-        return client.tls_context(ca, place, place)
-    finally:
-        os.close(descriptor)
 
 
 async def _reach(address: Address) -> trio.SocketStream:

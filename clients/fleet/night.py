@@ -45,6 +45,11 @@ class Night:
         """The public log, once something is published."""
         return self.root / "feed" / "log"
 
+    @property
+    def hidden_log(self) -> Path:
+        """Its entries that are under embargo, which a rehearsal's own machine may read."""
+        return self.root / "embargo" / "log"
+
 
 def read(root: Path) -> Night:
     """Read the night of a rehearsal; the gateway need not run.

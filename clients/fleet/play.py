@@ -215,7 +215,8 @@ async def _audit(night: Night, histories: Sequence[History], lines: Lines) -> Au
     # What the fleet has done to its own lines is over.
     lines.stop_cutting()
     try:
-        log = await witness.published(night.log, key, max((one.index + 1 for one in promised), default=0))
+        least = max((one.index + 1 for one in promised), default=0)
+        log = await witness.published(night.log, night.hidden_log, key, least)
         if log is not None:
             return audit.of_log(histories, log, key)
         answers = await witness.asked(histories, night.keys, lines, key)

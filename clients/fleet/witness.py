@@ -33,11 +33,12 @@ _MAX_NOTE_BYTES = 16_384
 _MAX_BUNDLE_BYTES = tiles.TILE_WIDTH * (MAX_STATEMENT_BYTES + 2)
 
 
-async def published(folder: Path, log_key: VerifierKey, least: int) -> Log | None:
+async def published(folder: Path, hidden: Path, log_key: VerifierKey, least: int) -> Log | None:
     """The published log, once it has so many entries; None: nothing is published here, or not in time.
 
     Args:
         folder: `feed/log` of the night.
+        hidden: `embargo/log` of the night: bundles that nobody outside may read yet.
         log_key: the log's.
         least: entries that it must have.
 
@@ -51,7 +52,7 @@ async def published(folder: Path, log_key: VerifierKey, least: int) -> Log | Non
         while True:
             checkpoint = _head(folder, log_key)
             if checkpoint.size >= least:
-                return _read(folder, checkpoint)
+                return _read(folder, hidden, checkpoint)
             await trio.sleep(_LOOK_SECONDS)
     return None
 
@@ -60,10 +61,14 @@ def _head(folder: Path, log_key: VerifierKey) -> Checkpoint:
     return open_checkpoint(files.read(folder / "checkpoint", _MAX_NOTE_BYTES, "a checkpoint"), log_key)
 
 
-def _read(folder: Path, checkpoint: Checkpoint) -> Log:
+def _read(folder: Path, hidden: Path, checkpoint: Checkpoint) -> Log:
     entries: list[bytes] = []
     for bundle in tiles.bundles(checkpoint.size):
-        data = files.read(folder / bundle.path, _MAX_BUNDLE_BYTES, "a bundle of entries")
+        # At the hour they are moved from there to the feed.
+        try:
+            data = files.read(hidden / bundle.path, _MAX_BUNDLE_BYTES, "a bundle of entries")
+        except WireError:
+            data = files.read(folder / bundle.path, _MAX_BUNDLE_BYTES, "a bundle of entries")
         entries += tiles.decode_bundle(data, bundle.width)
     log = Log(entries)
     if log.tree.root() != checkpoint.root:

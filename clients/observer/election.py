@@ -7,7 +7,6 @@ keys that it names, before anything that they have signed is looked at.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -16,6 +15,7 @@ from clients.observer.inventory import Inventory, unnamed
 from clients.observer.verdict import (
     CannotCheckError,
     DifferenceError,
+    Folder,
     judge_bytes,
     judge_hash,
     read,
@@ -37,7 +37,7 @@ _MAX_VKEY_BYTES: Final = MAX_ORIGIN_BYTES + 100
 # What a photograph or a programme may have (docs/election-folder.md).
 _MAX_MEDIA_BYTES: Final = 64 * 1024 * 1024
 # The snapshot key signs under the log's name with this behind it (feed.md, "The note").
-_SNAPSHOT_SUFFIX: Final = "/snapshot"
+SNAPSHOT_SUFFIX: Final = "/snapshot"
 # A reader refuses a roster with one of these for what it says, and so does every other reader.
 _UNUSABLE: Final = frozenset(
     {"manifest.malformed", "manifest.definition", "table.malformed", "table.reference"}
@@ -83,7 +83,7 @@ class Rosters:
         )
 
 
-def load_definition(folder: Path, sha256: bytes, inventory: Inventory) -> Definition:
+def load_definition(folder: Folder, sha256: bytes, inventory: Inventory) -> Definition:
     """The definition with this hash.
 
     Raises:
@@ -99,7 +99,7 @@ def load_definition(folder: Path, sha256: bytes, inventory: Inventory) -> Defini
     return loaded
 
 
-def load_rosters(folder: Path, own: Definition, inventory: Inventory) -> Rosters:
+def load_rosters(folder: Folder, own: Definition, inventory: Inventory) -> Rosters:
     """All rosters of a feed.
 
     Raises:
@@ -130,7 +130,7 @@ def load_rosters(folder: Path, own: Definition, inventory: Inventory) -> Rosters
     )
 
 
-def judge_information(folder: Path, sha256: bytes, own: Definition, inventory: Inventory) -> int:
+def judge_information(folder: Folder, sha256: bytes, own: Definition, inventory: Inventory) -> int:
     """Look at the information with this hash and at its media.
 
     Returns:
@@ -156,7 +156,7 @@ def judge_information(folder: Path, sha256: bytes, own: Definition, inventory: I
     return len(inventory.manifests["information", sha256])
 
 
-def find_opening(folder: Path, own: Definition, bundles: Iterator[Bundle]) -> Opening:
+def find_opening(folder: Folder, own: Definition, bundles: Iterator[Bundle]) -> Opening:
     """Look for decision 1 in the first entries of the log.
 
     Raises:
@@ -188,12 +188,12 @@ def _opening(authority: Authority) -> Opening:
     match taken.action if taken is not None else ():
         case (_, str(origin), bytes(log_key), bytes(snapshot_key), bytes(first), _):
             return Opening(
-                VerifierKey(origin, log_key), VerifierKey(origin + _SNAPSHOT_SUFFIX, snapshot_key), first
+                VerifierKey(origin, log_key), VerifierKey(origin + SNAPSHOT_SUFFIX, snapshot_key), first
             )
     raise AssertionError("what opens a log is an action 1")
 
 
-def judge_keys(folder: Path, opening: Opening) -> None:
+def judge_keys(folder: Folder, opening: Opening) -> None:
     """Compare the keys that the feed hands out with those of decision 1.
 
     Raises:
@@ -205,7 +205,7 @@ def judge_keys(folder: Path, opening: Opening) -> None:
         judge_bytes(path, data, f"{key}\n".encode(), "feed.key", "decision 1")
 
 
-def _judge_manifest(folder: Path, kind: str, sha256: bytes, file: str) -> str:
+def _judge_manifest(folder: Folder, kind: str, sha256: bytes, file: str) -> str:
     """The folder of a manifest, whose bytes have the hash that the folder is called by."""
     path = f"{kind}/{sha256.hex()}"
     data = read(folder, f"{path}/{file}", MAX_MANIFEST_BYTES, "a manifest")
@@ -226,7 +226,7 @@ def _line(error: WireError) -> str:
     return "" if error.line is None else f"line {error.line}"
 
 
-def _judge_names(folder: Path, kind: str, sha256: bytes, file: str, inventory: Inventory) -> None:
+def _judge_names(folder: Folder, kind: str, sha256: bytes, file: str, inventory: Inventory) -> None:
     """Refuse a file beside a manifest that the manifest does not name; readers have missed the others."""
     path = f"{kind}/{sha256.hex()}"
     members: dict[str, dict[str, object]] = json.loads((folder / path / file).read_bytes())

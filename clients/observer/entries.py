@@ -18,10 +18,9 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from clients.observer.verdict import CannotCheckError, DifferenceError, read
+from clients.observer.verdict import CannotCheckError, DifferenceError, Folder, read
 from clients.wire import feed, keys, statement, tiles
 from clients.wire.cbor import Content
 from clients.wire.errors import WireError
@@ -117,7 +116,7 @@ class Signers:
         return key if keys.kid(key) == signed.kid else None
 
 
-def read_bundle(folder: Path, bundle: Bundle) -> tuple[str, list[bytes]]:
+def read_bundle(folder: Folder, bundle: Bundle) -> tuple[str, list[bytes]]:
     """The statements of a bundle; of the full one, where the narrower file has made way for it.
 
     Returns:
@@ -140,7 +139,7 @@ def read_bundle(folder: Path, bundle: Bundle) -> tuple[str, list[bytes]]:
         raise DifferenceError(error.code, error.detail, path, f"byte {error.offset}") from error
 
 
-def check_bundle(folder: Path, bundle: Bundle, signers: Signers) -> Iterator[Entry]:
+def check_bundle(folder: Folder, bundle: Bundle, signers: Signers) -> Iterator[Entry]:
     """Read one bundle and check each of its entries.
 
     Args:
@@ -167,7 +166,7 @@ def check_bundle(folder: Path, bundle: Bundle, signers: Signers) -> Iterator[Ent
 
 
 def entries(
-    folder: Path, bundles: Sequence[Bundle], known: Keys, processes: int
+    folder: Folder, bundles: Sequence[Bundle], known: Keys, processes: int
 ) -> Generator[Entry, None, None]:
     """The entries of bundles, in their order; close the generator to end its processes.
 
@@ -220,10 +219,10 @@ def _finished(future: "Future[bytes]") -> Iterator[Entry]:
 
 
 # What a process was given at its start.
-_given: tuple[Path, Signers] | None = None
+_given: tuple[Folder, Signers] | None = None
 
 
-def _begin(folder: Path, known: Keys) -> None:
+def _begin(folder: Folder, known: Keys) -> None:
     """A process's start: Ctrl-C is its parent's matter, and it never outlives the parent."""
     global _given
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,9 +6,8 @@ not read again: that is what `verify`, now and then, is for.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from clients.observer import election, logfiles
 from clients.observer.entries import Entry, Keys, Signers, check_bundle
@@ -20,15 +19,22 @@ from clients.observer.verdict import (
     CannotCheckError,
     Check,
     DifferenceError,
+    Folder,
+    Source,
     Verdict,
+    Withheld,
     judge_bytes,
     read,
 )
-from clients.observer.verify import judge_pointer
+from clients.observer.verify import judge_pointer, judge_withheld_decisions
 from clients.wire import feed, tiles
 from clients.wire.feed import MAX_SNAPSHOT_BYTES, Snapshot
 from clients.wire.note import MAX_NOTE_BYTES
 from clients.wire.tiles import TILE_WIDTH
+
+
+class BeginAnewError(Exception):
+    """What is folded is no longer what the feed has to be held against: start again."""
 
 
 class Follower:
@@ -37,15 +43,21 @@ class Follower:
     After a difference the state may be half of a snapshot: start again.
     """
 
-    def __init__(self, folder: Path, replay: Replay) -> None:
+    def __init__(self, folder: Folder, replay: Replay) -> None:
         self._folder = folder
         self._replay = replay
         self._signers = self._all_signers()
         self._now = Check.LATEST
         self._counts: dict[Check, int] = {}
+        # Entries of the newest snapshot that was judged.
+        self._size = replay.newest_size
 
     def advance(self) -> Verdict:
-        """Judge what is new; where nothing is, the counts are empty."""
+        """Judge what is new; where nothing is, the counts are empty.
+
+        Raises:
+            BeginAnewError: an embargo has begun to hide entries from us, or has given them free.
+        """
         self._counts = {}
         verdict = Verdict(None, self._counts, definition=self._replay.definition.sha256)
         try:
@@ -56,12 +68,17 @@ class Follower:
             return replace(verdict, agrees=False, failed=failed, difference=error.difference)
         except CannotCheckError as error:
             return replace(verdict, failed=self._now, trouble=(error.code, error.detail))
+        withheld, replay = None, self._replay
+        if replay.withheld:
+            entries = newest.size - replay.size
+            withheld = Withheld(newest.embargo_until or "", replay.withheld, entries)
         return replace(
             verdict,
             agrees=True,
             snapshot=newest.number,
             size=newest.size,
             published_at=newest.published_at,
+            withheld=withheld,
         )
 
     def _all_signers(self) -> Signers:
@@ -79,19 +96,43 @@ class Follower:
         judge_pointer(folder, latest, newest.number)
         if newest.number == replay.number:
             return newest
+        hidden = newest.embargo_until is not None and not isinstance(folder, Source)
+        if hidden != bool(replay.withheld):
+            raise BeginAnewError
         head = logfiles.read_checkpoint(folder)
         self._look_for_manifests(newest)
-        old = replay.size
-        areas, stations, decisions = self._fold(newest)
-        self._judge_objects(areas, stations, decisions)
         self._now = Check.CHECKPOINT
         checkpoint = logfiles.open_checkpoint(head, replay.opening.log_key, newest.size)
-        for index, entry in self._entries(replay.size, checkpoint.size):
-            replay.look_ahead(index, entry)
+        old = self._size
+        if hidden:
+            self._now = Check.TILES
+            for leaf in logfiles.leaves(folder, replay.tree.size, checkpoint.size):
+                replay.know(leaf)
+            self._judge_withheld(newest)
+        else:
+            self._judge_objects(*self._fold(newest))
+            self._now = Check.CHECKPOINT
+            for index, entry in self._entries(replay.size, checkpoint.size):
+                replay.look_ahead(index, entry)
+        self._now = Check.CHECKPOINT
         logfiles.judge_root(checkpoint, replay.tree)
         self._counts[Check.CHECKPOINT] = checkpoint.size
-        self._judge_tiles(old)
+        self._judge_tiles(old, newest.size)
+        self._size = newest.size
         return newest
+
+    def _judge_withheld(self, newest: Snapshot) -> None:
+        """Judge the new snapshots by the hashes of their entries."""
+        folder, replay = self._folder, self._replay
+        before, newest_judged = replay.number, newest
+        for number in range(replay.number + 1, newest.number + 1):
+            self._now = Check.SNAPSHOTS
+            data = read(folder, feed.snapshot_path(number), MAX_SNAPSHOT_BYTES, "a snapshot")
+            signed_note = read(folder, feed.note_path(number), MAX_NOTE_BYTES, "a note")
+            self._now = Check.EMBARGO
+            newest_judged = replay.judge_withheld(data, signed_note)
+            self._counts[Check.SNAPSHOTS] = self._counts[Check.EMBARGO] = number - before
+        judge_withheld_decisions(folder, newest_judged)
 
     def _look_for_manifests(self, newest: Snapshot) -> None:
         folder, replay = self._folder, self._replay
@@ -108,18 +149,18 @@ class Follower:
                 folder, shown, replay.definition, own
             )
 
-    def _fold(self, newest: Snapshot) -> tuple[Mapping[int, bytes], set[int], bytes]:
+    def _fold(self, newest: Snapshot) -> tuple[Mapping[int, bytes], set[int], Sequence[bytes]]:
         """Judge the new snapshots.
 
         Returns:
-            The objects of areas and the numbers of stations that have changed, and the decisions file.
+            The objects of areas and the numbers of stations that have changed, and the decisions files.
         """
         folder, replay = self._folder, self._replay
         old, before = replay.size, replay.number
         logged = self._entries(old, newest.size)
         areas: dict[int, bytes] = {}
         stations: set[int] = set()
-        decisions = b""
+        decisions: Sequence[bytes] = ()
         for number in range(replay.number + 1, newest.number + 1):
             self._now = Check.SNAPSHOTS
             path = feed.snapshot_path(number)
@@ -153,11 +194,14 @@ class Follower:
                 else:
                     yield index, entry
 
-    def _judge_objects(self, areas: Mapping[int, bytes], stations: set[int], decisions: bytes) -> None:
-        """What the newest snapshot names for the first time is there."""
+    def _judge_objects(
+        self, areas: Mapping[int, bytes], stations: set[int], decisions: Sequence[bytes]
+    ) -> None:
+        """What the newest snapshot names, or hides, for the first time is there."""
         tally = self._replay.tally
         self._now = Check.DECISIONS
-        self._judge(feed.decisions_path(hashlib.sha256(decisions).digest()), decisions)
+        for data in decisions:
+            self._judge(feed.decisions_path(hashlib.sha256(data).digest()), data)
         self._now = Check.AREAS
         for area, data in areas.items():
             self._judge(feed.area_path(area, hashlib.sha256(data).digest()), data)
@@ -173,11 +217,11 @@ class Follower:
         found = read(self._folder, path, MAX_OBJECT_BYTES, "an object")
         judge_bytes(path, found, expected, DIFFERS, FROM_LOG, station)
 
-    def _judge_tiles(self, old: int) -> None:
+    def _judge_tiles(self, old: int, size: int) -> None:
         """The tiles of the newest snapshot's log, in their width or in full."""
         self._now = Check.TILES
         replay, right = self._replay, 0
-        for tile in logfiles.new_tiles(old, replay.size):
+        for tile in logfiles.new_tiles(old, size):
             there = logfiles.judge_tile(self._folder, tile, replay.tree)
             if not there:
                 whole = tile._replace(width=TILE_WIDTH)

@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from clients.observer.verdict import CannotCheckError, DifferenceError
-from clients.wire import feed
+from clients.observer.verdict import CannotCheckError, DifferenceError, Folder, Source
+from clients.wire import exports, feed
 from clients.wire.text import decimal
 from clients.wire.tiles import TILE_WIDTH, Bundle, Tile
 
-_SINGLE: Final = frozenset({feed.LATEST, feed.CHECKPOINT, feed.LOG_KEY, feed.SNAPSHOT_KEY})
-_SNAPSHOT = re.compile(r"snapshots/([0-9]+)\.(json|note)")
+_SINGLE: Final = frozenset(
+    {feed.LATEST, feed.CHECKPOINT, feed.LOG_KEY, feed.SNAPSHOT_KEY, feed.MESSAGES, exports.LATEST}
+)
+_SNAPSHOT = re.compile(r"snapshots/([0-9]+)\.(json|note|changes\.json)")
+_EXPORT = re.compile(r"exports/([0-9]+)(\.note|/[a-z][a-z0-9.-]*)")
+_SCHEMA = re.compile(r"schemas/[a-z][a-z-]*\.schema\.json")
 _AREA = re.compile(r"areas/([0-9]+)/([0-9a-f]{64})\.json")
 _STATION = re.compile(r"stations/[0-9]+/([0-9]+)-([0-9]+)\.json")
+_ATTACHMENT = re.compile(r"attachments/([0-9a-f]{64})")
 _DECISIONS = re.compile(r"decisions/([0-9a-f]{64})\.json")
 _MANIFEST = re.compile(r"(definition|roster|information)/([0-9a-f]{64})/(.+)")
 _TILE = re.compile(r"log/tile/([0-9]+|entries)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]+))?")
@@ -37,10 +42,14 @@ class Inventory:
         single: paths of those that stand alone.
         snapshots: numbers of which there is a file.
         notes: numbers of which there is a note.
+        changes: numbers of which there is a list of changes.
+        export_notes: numbers of which there is a note of exports.
+        exports: names of the files in the folder of each number.
         areas: hashes of the objects of each area.
         stations: versions of the objects of each station.
         decisions: hashes of the decisions files.
         manifests: names of the files in the folder of each manifest: (kind, hash).
+        attachments: hashes of the papers.
         tiles: of hashes.
         bundles: widths of the entry bundles of each number.
     """
@@ -49,10 +58,14 @@ class Inventory:
     single: set[str] = field(default_factory=set)
     snapshots: set[int] = field(default_factory=set)
     notes: set[int] = field(default_factory=set)
+    changes: set[int] = field(default_factory=set)
+    export_notes: set[int] = field(default_factory=set)
+    exports: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     areas: defaultdict[int, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     stations: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     decisions: set[bytes] = field(default_factory=set)
     manifests: defaultdict[tuple[str, bytes], set[str]] = field(default_factory=lambda: defaultdict(set))
+    attachments: set[bytes] = field(default_factory=set)
     tiles: list[Tile] = field(default_factory=list)
     bundles: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
@@ -76,14 +89,24 @@ class Inventory:
             number = _number(found[1], path)
             if number == 0:
                 raise unnamed(path)
-            (self.snapshots if found[2] == "json" else self.notes).add(number)
+            {"json": self.snapshots, "note": self.notes, "changes.json": self.changes}[found[2]].add(number)
         elif found := _TILE.fullmatch(path):
             self._add_tile(path, found[1], found[2], found[3])
+        elif found := _ATTACHMENT.fullmatch(path):
+            self.attachments.add(bytes.fromhex(found[1]))
         elif found := _DECISIONS.fullmatch(path):
             self.decisions.add(bytes.fromhex(found[1]))
         elif found := _MANIFEST.fullmatch(path):
             self.manifests[found[1], bytes.fromhex(found[2])].add(found[3])
-        else:
+        elif found := _EXPORT.fullmatch(path):
+            number = _number(found[1], path)
+            if number == 0:
+                raise unnamed(path)
+            if found[2] == ".note":
+                self.export_notes.add(number)
+            else:
+                self.exports[number].add(found[2][1:])
+        elif _SCHEMA.fullmatch(path) is None:
             raise unnamed(path)
 
     def _add_tile(self, path: str, level: str, groups: str, partial: str | None) -> None:
@@ -101,7 +124,7 @@ class Inventory:
             self.tiles.append(named)
 
 
-def look(folder: Path, below: str = "") -> Inventory:
+def look(folder: Folder, below: str = "") -> Inventory:
     """Find every file of a feed; names that begin with a dot are being written.
 
     Args:
@@ -113,6 +136,12 @@ def look(folder: Path, below: str = "") -> Inventory:
         CannotCheckError: a folder cannot be read.
     """
     inventory = Inventory()
+    if isinstance(folder, Source):
+        # Files are moved from here to there, never back: this order misses none.
+        for path in _walk(folder.hidden, below, below.count("/")):
+            if not (folder.folder / path).exists():
+                inventory.add(path)
+        folder = folder.folder
     for path in _walk(folder, below, below.count("/")):
         inventory.add(path)
     return inventory

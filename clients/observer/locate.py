@@ -6,13 +6,12 @@ This only adds to what is said of a difference that was found: a file that is mi
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast
 
 from clients.observer.replay import FIGURES_DIFFER, Judged, Replay
 from clients.observer.shelf import MAX_OBJECT_BYTES
 from clients.observer.tally import Tally
-from clients.observer.verdict import CannotCheckError, Check, DifferenceError, member_difference, read
+from clients.observer.verdict import CannotCheckError, Check, DifferenceError, Folder, member_difference, read
 from clients.wire import feed
 from clients.wire.text import hex_32
 
@@ -36,7 +35,7 @@ class Located(NamedTuple):
         return f"{self.path or 'the row'} of station {self.station}: {self.detail}"
 
 
-def judge_snapshot(folder: Path, replay: Replay, data: bytes, signed_note: bytes) -> Judged:
+def judge_snapshot(folder: Folder, replay: Replay, data: bytes, signed_note: bytes) -> Judged:
     """As `Replay.judge`; a difference in figures names the station, if it can be found.
 
     Raises:
@@ -60,7 +59,7 @@ def failed_check(now: Check, error: DifferenceError) -> Check:
     return now
 
 
-def locate(folder: Path, tally: Tally, snapshot: bytes) -> Located | None:
+def locate(folder: Folder, tally: Tally, snapshot: bytes) -> Located | None:
     """Find the first station whose row is not what the log leads to.
 
     Args:
@@ -75,7 +74,7 @@ def locate(folder: Path, tally: Tally, snapshot: bytes) -> Located | None:
         return None
 
 
-def _within(folder: Path, tally: Tally, area: int, found: _Object, path: str) -> Located | None:
+def _within(folder: Folder, tally: Tally, area: int, found: _Object, path: str) -> Located | None:
     expected = cast(_Object, json.loads(tally.area(area)))
     for own, other in zip(_list(expected, "rows"), _list(found, "rows"), strict=False):
         place = member_difference(json.dumps(other).encode(), json.dumps(own).encode())

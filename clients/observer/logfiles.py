@@ -1,12 +1,11 @@
 """The files of a log beside the tree of its entries: which must be there, and what each has to hold."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from clients.observer.entries import MAX_BUNDLE_BYTES
 from clients.observer.inventory import Inventory
-from clients.observer.verdict import DifferenceError, judge_bytes, read
+from clients.observer.verdict import DifferenceError, Folder, judge_bytes, read
 from clients.wire import feed, note, tiles
 from clients.wire.errors import WireError
 from clients.wire.merkle import HASH_BYTES, Tree, leaf_hash
@@ -44,7 +43,7 @@ def judge_root(checkpoint: Checkpoint, tree: Tree) -> None:
         raise DifferenceError(_HEAD_DIFFERS, detail, feed.CHECKPOINT, "line 3")
 
 
-def read_checkpoint(folder: Path) -> bytes:
+def read_checkpoint(folder: Folder) -> bytes:
     """The bytes of the log's head.
 
     Raises:
@@ -65,6 +64,51 @@ def bundles(size: int, inventory: Inventory) -> Iterator[Bundle]:
         if bundle.width not in widths and TILE_WIDTH not in widths:
             raise missing(bundle)
         yield bundle
+
+
+def public_size(inventory: Inventory, most: int) -> int:
+    """How many of a log's first entries there are bundles of, at most so many.
+
+    Args:
+        inventory: of a feed whose newest entries are under embargo.
+        most: entries of the log.
+    """
+    size = 0
+    while size < most:
+        widths = inventory.bundles.get(size // TILE_WIDTH, set())
+        width = max((width for width in widths if size + width <= most), default=0)
+        size += width
+        if width < TILE_WIDTH:
+            break
+    return size
+
+
+def leaves(folder: Folder, first: int, size: int) -> Iterator[bytes]:
+    """The hashes of entries that nobody may read yet, from the tiles of a log of this size.
+
+    Args:
+        folder: the feed's.
+        first: index of the first entry that is wanted.
+        size: entries of the log.
+
+    Raises:
+        DifferenceError: a tile is missing, or of another width.
+        CannotCheckError: it cannot be read.
+    """
+    for number in range(first // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        begin = number * TILE_WIDTH
+        tile = Tile(0, number, min(TILE_WIDTH, size - begin))
+        path = f"{feed.LOG}/{tile.path}"
+        data = _read_partial(folder, path, TILE_WIDTH * HASH_BYTES, tile.width)
+        if data is None:
+            tile = tile._replace(width=TILE_WIDTH)
+            path = f"{feed.LOG}/{tile.path}"
+            data = read(folder, path, TILE_WIDTH * HASH_BYTES, "a tile")
+        try:
+            hashes = tiles.decode_tile(data, tile.width)
+        except WireError as error:
+            raise DifferenceError(error.code, error.detail, path) from error
+        yield from hashes[max(first - begin, 0) : size - begin]
 
 
 def judge_tiles(inventory: Inventory, size: int) -> None:
@@ -91,7 +135,7 @@ def new_tiles(old: int, size: int) -> Iterator[Tile]:
         level += 1
 
 
-def judge_tile(folder: Path, tile: Tile, tree: Tree) -> bool:
+def judge_tile(folder: Folder, tile: Tile, tree: Tree) -> bool:
     """Compare a tile with the tree.
 
     Returns:
@@ -111,7 +155,7 @@ def judge_tile(folder: Path, tile: Tile, tree: Tree) -> bool:
     return True
 
 
-def judge_bundle(folder: Path, bundle: Bundle, tree: Tree) -> bool:
+def judge_bundle(folder: Folder, bundle: Bundle, tree: Tree) -> bool:
     """Compare the entries of a bundle with the tree's leaves: those of a width that nobody has read yet.
 
     Returns:
@@ -138,7 +182,7 @@ def judge_bundle(folder: Path, bundle: Bundle, tree: Tree) -> bool:
     return True
 
 
-def _read_partial(folder: Path, path: str, limit: int, width: int) -> bytes | None:
+def _read_partial(folder: Folder, path: str, limit: int, width: int) -> bytes | None:
     try:
         return read(folder, path, limit, "a tile")
     except DifferenceError as error:

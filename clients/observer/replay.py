@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple, cast
 
+from clients.observer import withheld
 from clients.observer.election import Opening, Rosters
 from clients.observer.entries import Entry
 from clients.observer.tally import Tally
 from clients.observer.tally.counts import SOURCES, Source
+from clients.observer.tally.packet import DOCUMENTS, PROTOCOL, RESULT
 from clients.observer.verdict import DifferenceError, judge_bytes
 from clients.wire import feed, jcs, note, statement
 from clients.wire.authority import Authority, named_roster
@@ -36,11 +38,11 @@ class Judged(NamedTuple):
 
     Attributes:
         areas: objects of the areas that have changed since the one before, all areas' in the first.
-        decisions: the decisions file.
+        decisions: the decisions file that it names; under an embargo also the one that it hides.
     """
 
     areas: Mapping[int, bytes]
-    decisions: bytes
+    decisions: Sequence[bytes]
 
 
 class _Payload:
@@ -63,6 +65,8 @@ class Replay:
         number: of the last snapshot that was judged; 0: none yet.
         informations: hashes of the information that snapshots have named.
         named_rosters: hashes of the rosters that the log's decisions name.
+        papers: hashes of the papers that its packets name.
+        withheld: how many snapshots were judged without their figures.
     """
 
     def __init__(self, definition: Definition, opening: Opening, rosters: Rosters) -> None:
@@ -88,18 +92,28 @@ class Replay:
         self.number = 0
         self.informations: set[bytes] = set()
         self.named_rosters: set[bytes] = set()
+        self.papers: set[bytes] = set()
+        self.withheld = 0
+        # Index of the first result or protocol, with which an embargo begins.
+        self._first_count: int | None = None
         self._before: Snapshot | None = None
         self._before_sha256: bytes | None = None
         self._payloads: dict[bytes, _Payload] = {}
         self._decisions = b""
-        # Pauses of the commission that snapshots tell of, and those that the entries behind these order.
-        self._told: list[tuple[int, Paused]] = []
+        # Pauses of the commission that snapshots tell of, with the number and whether under an embargo; and
+        # those that the entries behind these order.
+        self._told: list[tuple[int, Paused, bool]] = []
         self._ordered: set[Paused] = set()
 
     @property
     def size(self) -> int:
         """How many entries are taken."""
         return self.tally.size
+
+    @property
+    def newest_size(self) -> int:
+        """How many entries the last snapshot that was judged has."""
+        return 0 if self._before is None else self._before.size
 
     @property
     def definition(self) -> Definition:
@@ -152,7 +166,16 @@ class Replay:
         self._grow(index, entry)
         if signed.kind == "decision":
             self._list(index, signed)
+        elif signed.report[0] in (RESULT, PROTOCOL, DOCUMENTS):
+            if self._first_count is None and signed.report[0] != DOCUMENTS:
+                self._first_count = index
+            named = cast(tuple[tuple[bytes, int, int, int, int], ...], signed.report[-1])
+            self.papers.update(paper[0] for paper in named)
         return changed
+
+    def know(self, leaf: bytes) -> None:
+        """Take the hash of the next entry above those looked at, which nobody may read yet."""
+        self.tree.append(leaf)
 
     def look_ahead(self, index: int, entry: Entry) -> None:
         """Take the hash of an entry above those taken: the log's signed head covers it, no snapshot yet.
@@ -222,23 +245,24 @@ class Replay:
     def decisions(self) -> bytes:
         """The decisions file."""
         if not self._decisions:
-            self._decisions = feed.decisions_bytes(
-                self._definition.sha256,
-                (
-                    Listed(
-                        number=payload.signed.number,
-                        payload=digest,
-                        decided_at=payload.signed.decided_at,
-                        reason=payload.signed.reason,
-                        action=payload.signed.action,
-                        entries=payload.entries,
-                        signers=payload.signers,
-                        state=str(self.authority.standing(payload.signed)),
-                    )
-                    for digest, payload in self._payloads.items()
-                ),
-            )
+            self._decisions = feed.decisions_bytes(self._definition.sha256, self.listed())
         return self._decisions
+
+    def listed(self) -> Sequence[Listed]:
+        """Every payload of a decision in the entries taken, by its first entry."""
+        return tuple(
+            Listed(
+                number=payload.signed.number,
+                payload=digest,
+                decided_at=payload.signed.decided_at,
+                reason=payload.signed.reason,
+                action=payload.signed.action,
+                entries=payload.entries,
+                signers=payload.signers,
+                state=str(self.authority.standing(payload.signed)),
+            )
+            for digest, payload in self._payloads.items()
+        )
 
     def judge_log(self, snapshot: Snapshot, path: str) -> None:
         """Compare what the next snapshot says of the log with the entries taken, which are as many.
@@ -252,10 +276,13 @@ class Replay:
             raise DifferenceError(CHAIN_DIFFERS, detail, path, "log.size")
         if snapshot.size != self.size:
             raise AssertionError("a snapshot is judged when as many entries are taken as it has")
-        root = self.tree.root(self.size)
+        self._judge_root(snapshot, path)
+
+    def _judge_root(self, snapshot: Snapshot, path: str) -> None:
+        root = self.tree.root(snapshot.size)
         if snapshot.root != root:
             detail = (
-                f"is {base64_text(snapshot.root)}, the first {self.size} entries give {base64_text(root)}"
+                f"is {base64_text(snapshot.root)}, the first {snapshot.size} entries give {base64_text(root)}"
             )
             raise DifferenceError(CHAIN_DIFFERS, detail, path, "log.root")
 
@@ -274,37 +301,105 @@ class Replay:
         snapshot = parse(data, path)
         self.judge_log(snapshot, path)
         self._judge_pause(snapshot, path)
+        self._judge_embargo(snapshot, path)
         expected = self._expected(snapshot, number)
         if data != expected:
             judge_bytes(path, data, expected, FIGURES_DIFFER, FROM_LOG)
+        self._accept(snapshot, data, signed_note)
+        decisions = [self.decisions()]
+        if snapshot.embargo_until is not None:
+            decisions.append(self._withheld_decisions())
+            # Nothing has asked for the objects, and they are there all the same.
+            self.tally.root_sha256()
+        return Judged(self.tally.release_areas(), decisions)
+
+    def judge_withheld(self, data: bytes, signed_note: bytes) -> Snapshot:
+        """Judge the next snapshot, which is under embargo, without its entries; the tree has their hashes.
+
+        What follows from the entries is taken as it says it: progress and turnout, status, roster, decisions.
+
+        Args:
+            data: the bytes of its file.
+            signed_note: the bytes of its note.
+
+        Raises:
+            DifferenceError: a member that does not follow from the entries, the note, or the chain of
+                snapshots is another.
+        """
+        number = self.number + 1
+        path = feed.snapshot_path(number)
+        snapshot = parse(data, path)
+        before = self._before
+        if before is not None and snapshot.size < before.size:
+            detail = f"is {snapshot.size}, the snapshot before has {before.size}: a log never gets shorter"
+            raise DifferenceError(CHAIN_DIFFERS, detail, path, "log.size")
+        self._judge_root(snapshot, path)
+        if snapshot.paused is not None:
+            self._judge_paused(snapshot, snapshot.paused, path)
+        elif snapshot.embargo_until != self._embargo(snapshot.published_at):
+            raise _wrong_embargo(path, snapshot, self._embargo(snapshot.published_at))
+        expected = withheld.expected(
+            data, self._constant(snapshot, number), self._definition, self.tally.root, path
+        )
+        if data != expected:
+            judge_bytes(path, data, expected, FIGURES_DIFFER, "the definition")
+        self._accept(snapshot, data, signed_note)
+        self.withheld += 1
+        return snapshot
+
+    def _accept(self, snapshot: Snapshot, data: bytes, signed_note: bytes) -> None:
+        """Take a snapshot that is right, if its note is."""
         sha256 = hashlib.sha256(data).digest()
-        self._judge_note(snapshot, sha256, signed_note, feed.note_path(number))
+        self._judge_note(snapshot, sha256, signed_note, feed.note_path(snapshot.number))
         if snapshot.information is not None:
             self.informations.add(snapshot.information)
-        self.number, self._before, self._before_sha256 = number, snapshot, sha256
-        return Judged(self.tally.release_areas(), self.decisions())
+        self.number, self._before, self._before_sha256 = snapshot.number, snapshot, sha256
+
+    def _embargo(self, published_at: str) -> str | None:
+        """When the definition's embargo ends, for a snapshot of before."""
+        publish_at = self._definition.publish_at
+        if publish_at is None:
+            return None
+        until = feed.format_time(publish_at)
+        return until if published_at < until else None
+
+    def _judge_embargo(self, snapshot: Snapshot, path: str) -> None:
+        """Whether figures are held back exactly while they have to be (feed.md, "Embargo")."""
+        before, first = self._before, self._first_count
+        if snapshot.paused is not None:
+            expected = None if before is None else before.embargo_until
+        elif first is None or (before is not None and before.embargo_until is None and first < before.size):
+            expected = None
+        else:
+            expected = self._embargo(snapshot.published_at)
+        if snapshot.embargo_until != expected:
+            raise _wrong_embargo(path, snapshot, expected)
 
     def _judge_pause(self, snapshot: Snapshot, path: str) -> None:
         """What can be said of `paused`: what orders a pause comes with the first snapshot behind it."""
         if snapshot.paused is not None:
-            before = self._before
-            if before is None:
-                raise DifferenceError("feed.pause", "the first snapshot is never paused", path, "paused")
-            if snapshot.size != before.size:
-                detail = f"is {snapshot.size}, and while publication is paused it stays {before.size}"
-                raise DifferenceError("feed.pause", detail, path, "log.size")
-            if snapshot.paused.by == "commission":
-                self._told.append((snapshot.number, snapshot.paused))
+            self._judge_paused(snapshot, snapshot.paused, path)
             return
         if self.authority.is_paused:
             detail = f"is null, decision {self.authority.pause} has paused publication"
             raise DifferenceError("feed.pause", detail, path, "paused")
-        for number, told in self._told:
-            if told not in self._ordered:
+        for number, told, embargo in self._told:
+            ordered = {pause.withheld for pause in self._ordered} if embargo else self._ordered
+            if told not in ordered:
                 detail = "no decision in the entries behind this snapshot pauses publication like this"
                 raise DifferenceError("feed.pause", detail, feed.snapshot_path(number), "paused")
         self._told.clear()
         self._ordered.clear()
+
+    def _judge_paused(self, snapshot: Snapshot, paused: Paused, path: str) -> None:
+        before = self._before
+        if before is None:
+            raise DifferenceError("feed.pause", "the first snapshot is never paused", path, "paused")
+        if snapshot.size != before.size:
+            detail = f"is {snapshot.size}, and while publication is paused it stays {before.size}"
+            raise DifferenceError("feed.pause", detail, path, "log.size")
+        if paused.by == "commission":
+            self._told.append((snapshot.number, paused, snapshot.embargo_until is not None))
 
     def _judge_note(self, snapshot: Snapshot, sha256: bytes, data: bytes, path: str) -> None:
         try:
@@ -317,42 +412,51 @@ class Replay:
                 detail = f"is {found!r}, the snapshot says {wanted!r}"
                 raise DifferenceError("feed.note", detail, path, f"line {line}")
 
-    def _expected(self, snapshot: Snapshot, number: int) -> bytes:
-        """The bytes that the snapshot must have, with what it only says taken from itself."""
-        definition, tally = self._definition, self.tally
-        root = tally.area(tally.root)
-        decisions = self.decisions()
-        before = self._before_sha256
-        members: dict[str, JsonValue] = {
+    def _withheld_decisions(self) -> bytes:
+        return feed.decisions_bytes(self._definition.sha256, self.listed(), withheld=True)
+
+    def _constant(self, snapshot: Snapshot, number: int) -> dict[str, JsonValue]:
+        """The members that no entry changes, with what the snapshot only says taken from itself."""
+        definition, before = self._definition, self._before_sha256
+        return {
             "format": feed.FORMAT,
             "election": definition.id,
             "mode": definition.mode,
             "definition": definition.sha256.hex(),
-            "roster": self.authority.assignments.sha256.hex() if self.authority.is_open else None,
             "information": None if snapshot.information is None else snapshot.information.hex(),
             "snapshot": number,
             "previous": None if before is None else before.hex(),
             "published_at": snapshot.published_at,
-            "status": {word: self._status(source) for source, word in SOURCES.items()},
             "headline": definition.headline,
             "paused": None if snapshot.paused is None else snapshot.paused.object,
-            "embargo_until": None,
-            "decisions": {"count": len(self._payloads), "sha256": hashlib.sha256(decisions).hexdigest()},
+            "embargo_until": snapshot.embargo_until,
             "log": {
                 "origin": self._opening.log_key.name,
-                "root": base64_text(self.tree.root(self.size)),
-                "size": self.size,
+                "root": base64_text(self.tree.root(snapshot.size)),
+                "size": snapshot.size,
             },
             "software": snapshot.software.object,
+        }
+
+    def _expected(self, snapshot: Snapshot, number: int) -> bytes:
+        """The bytes that the snapshot must have, with what it only says taken from itself."""
+        tally, hidden = self.tally, snapshot.embargo_until is not None
+        root = b"null" if hidden else tally.area(tally.root)
+        decisions = self._withheld_decisions() if hidden else self.decisions()
+        members: dict[str, JsonValue] = {
+            **self._constant(snapshot, number),
+            "roster": self.authority.assignments.sha256.hex() if self.authority.is_open else None,
+            "status": {word: self._status(source) for source, word in SOURCES.items()},
+            "decisions": {"count": len(self._payloads), "sha256": hashlib.sha256(decisions).hexdigest()},
             "progress": tally.progress(tally.root),
-            "root": {"area": tally.root, "sha256": tally.root_sha256().hex()},
+            "root": None if hidden else {"area": tally.root, "sha256": tally.root_sha256().hex()},
             "tally": 0,
-            "results": tally.results(),
+            "results": () if hidden else tally.results(),
             "children": [
                 {
                     "area": area,
                     "progress": tally.progress(area),
-                    "sha256": tally.area_sha256(area).hex(),
+                    "sha256": None if hidden else tally.area_sha256(area).hex(),
                     "turnout": tally.sums(area).turnout,
                 }
                 for area in tally.children(tally.root)
@@ -374,6 +478,12 @@ class Replay:
         if all(states["silent"] + states["partial"] + states["held"] == 0 for _, states in contests):
             return "unofficial-complete"
         return "unofficial-partial"
+
+
+def _wrong_embargo(path: str, snapshot: Snapshot, expected: str | None) -> DifferenceError:
+    found, wanted = snapshot.embargo_until or "null", expected or "null"
+    detail = f"is {found}, and must be {wanted} in a snapshot of {snapshot.published_at}"
+    return DifferenceError("feed.embargo", detail, path, "embargo_until")
 
 
 def parse(data: bytes, path: str) -> Snapshot:

@@ -6,14 +6,13 @@ and only those of the newest one must be there.
 """
 
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from clients.observer.inventory import Inventory, unnamed
 from clients.observer.replay import FROM_LOG
 from clients.observer.tally import Tally
-from clients.observer.verdict import DifferenceError, judge_bytes, judge_hash, read
+from clients.observer.verdict import DifferenceError, Folder, judge_bytes, judge_hash, read
 from clients.wire import feed
 
 # A station with every packet that a log takes of its devices, an area with ten thousand stations.
@@ -31,7 +30,7 @@ class Shelf:
         not_judged: how many were neither right nor wrong.
     """
 
-    def __init__(self, folder: Path, inventory: Inventory) -> None:
+    def __init__(self, folder: Folder, inventory: Inventory) -> None:
         self.areas = 0
         self.stations = 0
         self.decisions = 0
@@ -41,7 +40,7 @@ class Shelf:
         self._inventory = inventory
         self._last_area: dict[int, bytes] = {}
         self._last_station: dict[int, int] = {}
-        self._last_decisions = b""
+        self._last_decisions: set[bytes] = set()
 
     def judge_station(self, number: int, tally: Tally) -> None:
         """Compare a station's present object, if the feed has it.
@@ -73,18 +72,19 @@ class Shelf:
                 self._last_area[area] = sha256
                 self.areas += self._judge(feed.area_path(area, sha256), expected)
 
-    def judge_decisions(self, expected: bytes) -> None:
-        """Compare the decisions file that a snapshot names.
+    def judge_decisions(self, files: Sequence[bytes]) -> None:
+        """Compare the decisions file that a snapshot names, and the one that it hides.
 
         Raises:
             DifferenceError: it is another.
             CannotCheckError: it cannot be read.
         """
-        sha256 = hashlib.sha256(expected).digest()
-        if sha256 in self._inventory.decisions:
-            self._inventory.decisions.discard(sha256)
-            self._last_decisions = sha256
-            self.decisions += self._judge(feed.decisions_path(sha256), expected)
+        for expected in files:
+            sha256 = hashlib.sha256(expected).digest()
+            if sha256 in self._inventory.decisions:
+                self._inventory.decisions.discard(sha256)
+                self._last_decisions.add(sha256)
+                self.decisions += self._judge(feed.decisions_path(sha256), expected)
 
     def _judge(self, path: str, expected: bytes, station: int | None = None) -> bool:
         """Compare a file; False: it has gone since the look, which only those of old snapshots do."""
@@ -97,19 +97,20 @@ class Shelf:
         judge_bytes(path, found, expected, DIFFERS, FROM_LOG, station)
         return True
 
-    def judge_missing(self, tally: Tally, decisions: bytes) -> None:
-        """Look whether the feed has everything that the newest snapshot names.
+    def judge_missing(self, tally: Tally, decisions: Sequence[bytes]) -> None:
+        """Look whether the feed has everything that the newest snapshot names, or hides.
 
         Args:
             tally: of its entries.
-            decisions: its decisions file.
+            decisions: its decisions files.
 
         Raises:
             DifferenceError: `feed.missing`.
         """
-        sha256 = hashlib.sha256(decisions).digest()
-        if self._last_decisions != sha256:
-            raise _missing(feed.decisions_path(sha256))
+        for data in decisions:
+            sha256 = hashlib.sha256(data).digest()
+            if sha256 not in self._last_decisions:
+                raise _missing(feed.decisions_path(sha256))
         for area in tally.areas:
             sha256 = tally.area_sha256(area)
             if self._last_area.get(area) != sha256:

@@ -4,6 +4,7 @@ What lives here: the two ways in which a check ends early (`DifferenceError`, `C
 place of a difference between two files, and the `Verdict` that programs show.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from clients.terminal import Json
 from clients.wire.errors import WireError
@@ -28,6 +29,29 @@ _AROUND: Final = 24
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class Source(NamedTuple):
+    """A feed's folder with the one beside it, which has what is under embargo; used as the former alone is.
+
+    Files go from the one to the other when an embargo ends, also while somebody reads.
+
+    Attributes:
+        folder: the feed's.
+        hidden: of what is under embargo.
+    """
+
+    folder: Path
+    hidden: Path
+
+    def __truediv__(self, path: str) -> Path:
+        """Where a file is; in the feed if it is nowhere."""
+        hidden = self.hidden / path
+        return hidden if not (self.folder / path).exists() and hidden.exists() else self.folder / path
+
+
+Folder: TypeAlias = Path | Source
+"""Where the files of a feed are."""
+
+
 class Check(StrEnum):
     """What is checked, in the order in which it is shown."""
 
@@ -39,11 +63,15 @@ class Check(StrEnum):
     STATEMENTS = "statements"
     SNAPSHOTS = "snapshots"
     FIGURES = "figures"
+    EMBARGO = "embargo"
     AREAS = "areas"
     STATIONS = "stations"
     DECISIONS = "decisions"
+    CHANGES = "changes"
+    EXPORTS = "exports"
     CHECKPOINT = "checkpoint"
     TILES = "tiles"
+    PAPERS = "papers"
     FILES = "files"
 
 
@@ -56,11 +84,15 @@ MEANING: Final[Mapping[Check, str]] = {
     Check.STATEMENTS: "entries: decoded strictly, signature verified",
     Check.SNAPSHOTS: "snapshots: chain, signature, the log's root at their size",
     Check.FIGURES: "snapshots whose every figure follows from the log",
+    Check.EMBARGO: "snapshots under embargo: chain, signature, the log's root; not their figures",
     Check.AREAS: "objects of areas, byte for byte",
     Check.STATIONS: "objects of stations, byte for byte",
     Check.DECISIONS: "lists of the commission's decisions, byte for byte",
+    Check.CHANGES: "lists of what a snapshot has changed, byte for byte",
+    Check.EXPORTS: "exports: signed, and their figures follow from the log",
     Check.CHECKPOINT: "entries under the log's signed head",
     Check.TILES: "tiles and entry bundles hold the entries",
+    Check.PAPERS: "papers (scans) that the log names and that are there have their name's hash",
     Check.FILES: "files, each of which something names",
 }
 
@@ -113,6 +145,20 @@ class CannotCheckError(Exception):
         self.detail = detail
 
 
+class Withheld(NamedTuple):
+    """What an embargo keeps from whoever has the public feed alone.
+
+    Attributes:
+        until: when it ends, as the newest snapshot says.
+        snapshots: how many have figures that nobody could check.
+        entries: how many entries the newest snapshot has beyond the last one whose figures were recomputed.
+    """
+
+    until: str
+    snapshots: int
+    entries: int
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a verification came to.
@@ -130,6 +176,8 @@ class Verdict:
         size: entries of the log in it.
         published_at: its publisher's time.
         not_judged: files that are neither right nor wrong: of newer snapshots, or of none that is there.
+        withheld: what could not be looked at because of an embargo; None: nothing.
+        papers_missing: papers that the log names and that are not there: not sent yet, or not published yet.
     """
 
     agrees: bool | None
@@ -143,6 +191,8 @@ class Verdict:
     size: int = 0
     published_at: str = ""
     not_judged: int = 0
+    withheld: Withheld | None = None
+    papers_missing: int = 0
 
     def object(self) -> dict[str, Json]:
         """For scripts: what `--json` writes."""
@@ -169,10 +219,12 @@ class Verdict:
             },
             "trouble": None if self.trouble is None else {"code": self.trouble[0], "detail": self.trouble[1]},
             "not_judged": self.not_judged,
+            "embargo": None if self.withheld is None else self.withheld._asdict(),
+            "papers_missing": self.papers_missing,
         }
 
 
-def read(feed: Path, path: str, limit: int, what: str) -> bytes:
+def read(feed: Folder, path: str, limit: int, what: str) -> bytes:
     """Read a file that has to be there; a feed has a million of them, so with as few calls as can be.
 
     Args:
@@ -186,7 +238,7 @@ def read(feed: Path, path: str, limit: int, what: str) -> bytes:
         CannotCheckError: it is there and cannot be read.
     """
     try:
-        descriptor = os.open(f"{feed}/{path}", _READ)
+        descriptor = _open(feed, path)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -203,6 +255,16 @@ def read(feed: Path, path: str, limit: int, what: str) -> bytes:
     if len(data) != found.st_size:
         raise DifferenceError("file.unreadable", "is being written to", path)
     return data
+
+
+def _open(feed: Folder, path: str) -> int:
+    if isinstance(feed, Path):
+        return os.open(f"{feed}/{path}", _READ)
+    for folder in feed:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return os.open(f"{folder}/{path}", _READ)
+    # It may have been moved between the two.
+    return os.open(f"{feed.folder}/{path}", _READ)
 
 
 def _unreadable(path: str, error: OSError, what: str) -> "DifferenceError | CannotCheckError":

@@ -14,14 +14,28 @@ from typing import Final, TypeAlias
 from clients.observer import election, logfiles
 from clients.observer.election import Rosters
 from clients.observer.entries import Entry, Keys, entries, usable_processes
+from clients.observer.exports import Rack
 from clients.observer.inventory import Inventory, look, unnamed
 from clients.observer.locate import failed_check, judge_snapshot
 from clients.observer.replay import CHAIN_DIFFERS, Judged, Replay, parse
-from clients.observer.shelf import Shelf
-from clients.observer.verdict import CannotCheckError, Check, DifferenceError, Verdict, judge_bytes, read
+from clients.observer.shelf import MAX_OBJECT_BYTES, Shelf
+from clients.observer.verdict import (
+    CannotCheckError,
+    Check,
+    DifferenceError,
+    Folder,
+    Source,
+    Verdict,
+    Withheld,
+    judge_bytes,
+    judge_hash,
+    read,
+)
 from clients.wire import feed
 from clients.wire.definition import Definition
+from clients.wire.errors import WireError
 from clients.wire.feed import MAX_SNAPSHOT_BYTES, Snapshot
+from clients.wire.grammar import MAX_ATTACHMENT_BYTES
 from clients.wire.note import MAX_NOTE_BYTES
 from clients.wire.tiles import Bundle
 
@@ -37,6 +51,7 @@ _STEP: Final = 256
 def verify(
     folder: Path,
     *,
+    embargo: Path | None = None,
     definition: bytes | None = None,
     processes: int | None = None,
     progress: Progress | None = None,
@@ -47,6 +62,7 @@ def verify(
 
     Args:
         folder: the feed's.
+        embargo: of what is under embargo, for who may read it; else nothing is said of what that hides.
         definition: SHA-256 of the definition that it must be of; None: of whichever it names.
         processes: how many may check statements beside this one; None: one a core. They import the main
             program again, so a script that calls this with a long log needs its ``__main__`` guard.
@@ -55,12 +71,13 @@ def verify(
     Returns:
         The verdict; whatever a feed holds, nothing is raised.
     """
-    verdict, _ = start(folder, definition=definition, processes=processes, progress=progress)
+    source = folder if embargo is None else Source(folder, embargo)
+    verdict, _ = start(source, definition=definition, processes=processes, progress=progress)
     return verdict
 
 
 def start(
-    folder: Path, *, definition: bytes | None, processes: int | None, progress: Progress | None
+    folder: Folder, *, definition: bytes | None, processes: int | None, progress: Progress | None
 ) -> tuple[Verdict, Replay | None]:
     """Verify a feed as `verify` does, and keep the log's state for whoever follows it.
 
@@ -72,7 +89,7 @@ def start(
     return verdict, course.replay if verdict.agrees else None
 
 
-def judge_pointer(folder: Path, latest: bytes, number: int) -> None:
+def judge_pointer(folder: Folder, latest: bytes, number: int) -> None:
     """Compare latest.json with the file of the snapshot that it names.
 
     Raises:
@@ -89,10 +106,28 @@ def judge_pointer(folder: Path, latest: bytes, number: int) -> None:
     judge_bytes(feed.LATEST, latest, same, "feed.latest", path)
 
 
+def judge_withheld_decisions(folder: Folder, snapshot: Snapshot) -> None:
+    """Look whether the decisions file that a snapshot under embargo names is one, and says what it may.
+
+    Raises:
+        DifferenceError: it is missing, another, or no list of decisions without reasons.
+        CannotCheckError: it cannot be read.
+    """
+    path = feed.decisions_path(snapshot.decisions)
+    data = read(folder, path, MAX_OBJECT_BYTES, "an object")
+    judge_hash(path, data, snapshot.decisions, feed.snapshot_path(snapshot.number))
+    try:
+        feed.check_withheld(data)
+    except WireError as error:
+        raise DifferenceError(error.code, error.detail, path) from error
+
+
 class _Course:
     """One verification, check by check."""
 
-    def __init__(self, folder: Path, pinned: bytes | None, processes: int, progress: Progress | None) -> None:
+    def __init__(
+        self, folder: Folder, pinned: bytes | None, processes: int, progress: Progress | None
+    ) -> None:
         self._folder = folder
         self._pinned = pinned
         self._processes = processes
@@ -101,6 +136,10 @@ class _Course:
         self._now = Check.LATEST
         self._counts: dict[Check, int] = {}
         self._not_judged = 0
+        # Entries that may be read, where an embargo hides the rest.
+        self._public: int | None = None
+        # Decisions files that snapshots under embargo name, and that say what they may.
+        self._listed: set[bytes] = set()
         self._verdict = Verdict(None, self._counts, pinned=pinned is not None)
 
     def run(self) -> Verdict:
@@ -125,7 +164,10 @@ class _Course:
         self._judge_latest(latest, newest)
         own = self._load_definition(newest, inventory)
         self._now = Check.OPENING
-        opening = election.find_opening(folder, own, logfiles.bundles(newest.size, inventory))
+        size = newest.size
+        if newest.embargo_until is not None and not isinstance(folder, Source):
+            size = self._public = logfiles.public_size(inventory, newest.size)
+        opening = election.find_opening(folder, own, logfiles.bundles(size, inventory))
         election.judge_keys(folder, opening)
         self._count(Check.OPENING, 1)
         self._now = Check.ROSTERS
@@ -134,20 +176,23 @@ class _Course:
 
         self._now = Check.CHECKPOINT
         checkpoint = logfiles.open_checkpoint(head, opening.log_key, newest.size)
-        bundles = list(logfiles.bundles(checkpoint.size, inventory))
+        readable = checkpoint.size if self._public is None else self._public
+        bundles = list(logfiles.bundles(readable, inventory))
         known = Keys.of(own.commission, rosters.usable.values())
         shelf = Shelf(folder, inventory)
+        rack = Rack(folder, inventory, own, opening.snapshot_key)
         with closing(entries(folder, bundles, known, self._processes)) as logged:
-            judged = self._fold(replay, logged, shelf, newest)
+            judged = self._fold(replay, logged, shelf, rack, inventory, newest, checkpoint.size)
             self._judge_manifests(replay, rosters, own, inventory, newest)
-            self._judge_missing(replay, shelf, judged)
+            if judged is not None:
+                self._judge_missing(replay, shelf, judged)
             self._now = Check.CHECKPOINT
-            for index, entry in enumerate(logged, start=replay.size):
-                replay.look_ahead(index, entry)
+            self._look_ahead(replay, logged)
         logfiles.judge_root(checkpoint, replay.tree)
         self._count(Check.CHECKPOINT, checkpoint.size)
         self._judge_log(replay, inventory, set(bundles), newest.size)
-        self._judge_rest(shelf, inventory, newest)
+        self._judge_papers(replay, inventory)
+        self._judge_rest(shelf, rack, inventory, newest, replay.size)
 
     def _read_latest(self) -> tuple[bytes, Snapshot]:
         folder = self._folder
@@ -182,8 +227,21 @@ class _Course:
         self._count(Check.DEFINITION, len(inventory.manifests["definition", newest.definition]))
         return own
 
-    def _fold(self, replay: Replay, logged: Iterator[Entry], shelf: Shelf, newest: Snapshot) -> Judged:
-        """Take the entries up to the newest snapshot, and judge each snapshot at its own size."""
+    def _fold(
+        self,
+        replay: Replay,
+        logged: Iterator[Entry],
+        shelf: Shelf,
+        rack: Rack,
+        inventory: Inventory,
+        newest: Snapshot,
+        head: int,
+    ) -> Judged | None:
+        """Take the entries up to the newest snapshot, and judge each snapshot at its own size.
+
+        Returns:
+            The newest one; None: an embargo hides its entries.
+        """
         judged: Judged | None = None
         for number in range(1, newest.number + 1):
             self._now = Check.SNAPSHOTS
@@ -194,7 +252,15 @@ class _Course:
             if snapshot.size > newest.size:
                 detail = f"is {snapshot.size}, {feed.LATEST} has {newest.size}: a log never gets shorter"
                 raise DifferenceError(CHAIN_DIFFERS, detail, path, "log.size")
-            wrong = self._take(replay, logged, shelf, snapshot.size, newest.size)
+            if self._public is not None and snapshot.embargo_until is not None:
+                judged = None
+                self._judge_withheld(replay, logged, inventory, data, signed_note, head)
+                self._count(Check.SNAPSHOTS, number)
+                continue
+            if self._public is not None and snapshot.size > self._public:
+                # Before an embargo every entry of a snapshot is public.
+                list(logfiles.bundles(snapshot.size, inventory))
+            wrong = self._take(replay, logged, shelf, rack, snapshot.size, newest.size)
             self._now = Check.SNAPSHOTS
             replay.judge_log(snapshot, path)
             if wrong is not None:
@@ -207,6 +273,8 @@ class _Course:
             shelf.judge_decisions(judged.decisions)
             self._now = Check.AREAS
             shelf.judge_areas(judged.areas)
+            self._now = Check.EXPORTS
+            rack.judge(snapshot, data, replay.tally, judged.areas)
             for check, count in (
                 (Check.STATEMENTS, replay.size),
                 (Check.SNAPSHOTS, number),
@@ -214,20 +282,56 @@ class _Course:
                 (Check.AREAS, shelf.areas),
                 (Check.STATIONS, shelf.stations),
                 (Check.DECISIONS, shelf.decisions),
+                (Check.CHANGES, rack.changes),
+                (Check.EXPORTS, rack.exports),
             ):
                 self._count(check, count)
-        if judged is None:
-            raise AssertionError("a snapshot's number is at least 1")
         return judged
 
+    def _judge_withheld(
+        self,
+        replay: Replay,
+        logged: Iterator[Entry],
+        inventory: Inventory,
+        data: bytes,
+        signed_note: bytes,
+        head: int,
+    ) -> None:
+        """Judge a snapshot whose entries an embargo hides, by the hashes of these."""
+        if not replay.withheld:
+            self._now = Check.STATEMENTS
+            self._look_ahead(replay, logged)
+            self._now = Check.TILES
+            for leaf in logfiles.leaves(self._folder, replay.tree.size, head):
+                replay.know(leaf)
+        self._now = Check.EMBARGO
+        snapshot = replay.judge_withheld(data, signed_note)
+        self._count(Check.EMBARGO, replay.withheld)
+        withheld = Withheld(snapshot.embargo_until or "", replay.withheld, snapshot.size - replay.size)
+        self._verdict = replace(self._verdict, withheld=withheld)
+        if snapshot.decisions in inventory.decisions:
+            inventory.decisions.discard(snapshot.decisions)
+            judge_withheld_decisions(self._folder, snapshot)
+            self._listed.add(snapshot.decisions)
+        elif snapshot.number == self._verdict.snapshot and snapshot.decisions not in self._listed:
+            path = feed.decisions_path(snapshot.decisions)
+            raise DifferenceError("feed.missing", "the newest snapshot names it, and it is not there", path)
+
+    @staticmethod
+    def _look_ahead(replay: Replay, logged: Iterator[Entry]) -> None:
+        """Take the hashes of the entries that no snapshot has yet, or none that can be recomputed."""
+        for index, entry in enumerate(logged, start=replay.size):
+            replay.look_ahead(index, entry)
+
     def _take(
-        self, replay: Replay, logged: Iterator[Entry], shelf: Shelf, size: int, total: int
+        self, replay: Replay, logged: Iterator[Entry], shelf: Shelf, rack: Rack, size: int, total: int
     ) -> DifferenceError | None:
         """Take the entries up to a size; returns the first difference of the stations' objects."""
         self._now = Check.STATEMENTS
         wrong: DifferenceError | None = None
         for _ in range(size - replay.size):
             changed = replay.take(next(logged))
+            rack.note(changed)
             if replay.size % _STEP == 0 and self._progress is not None:
                 self._progress(replay.size, total)
             if wrong is None:
@@ -270,7 +374,7 @@ class _Course:
         for needed in (size, replay.tree.size):
             # Of the newest snapshot's size, and of the checkpoint's, the last tiles are others.
             logfiles.judge_tiles(inventory, needed)
-            list(logfiles.bundles(needed, inventory))
+            list(logfiles.bundles(needed if self._public is None else self._public, inventory))
         right = 0
         for tile in inventory.tiles:
             right += logfiles.judge_tile(self._folder, tile, replay.tree)
@@ -283,10 +387,30 @@ class _Course:
         self._count(Check.TILES, right)
         self._not_judged += files - right
 
-    def _judge_rest(self, shelf: Shelf, inventory: Inventory, newest: Snapshot) -> None:
+    def _judge_papers(self, replay: Replay, inventory: Inventory) -> None:
+        """Read every paper that is there; those that nothing names so far may be of newer snapshots."""
+        self._now = Check.PAPERS
+        named = 0
+        for sha256 in sorted(inventory.attachments):
+            path = feed.attachment_path(sha256)
+            data = read(self._folder, path, MAX_ATTACHMENT_BYTES, "a paper")
+            judge_hash(path, data, sha256, "its name")
+            named += sha256 in replay.papers
+            self._count(Check.PAPERS, named)
+        self._count(Check.PAPERS, named)
+        self._not_judged += len(inventory.attachments) - named
+        self._verdict = replace(self._verdict, papers_missing=len(replay.papers - inventory.attachments))
+
+    def _judge_rest(
+        self, shelf: Shelf, rack: Rack, inventory: Inventory, newest: Snapshot, size: int
+    ) -> None:
+        """Look at what is left over; of the entries behind `size` nothing can be said."""
         self._now = Check.FILES
-        shelf.judge_rest(newest.size)
-        self._not_judged += shelf.not_judged
+        shelf.judge_rest(size)
+        self._now = Check.EXPORTS
+        rack.judge_rest(newest.number)
+        self._now = Check.FILES
+        self._not_judged += shelf.not_judged + rack.not_judged
         self._not_judged += sum(
             number > newest.number for numbers in (inventory.snapshots, inventory.notes) for number in numbers
         )

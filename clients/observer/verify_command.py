@@ -56,9 +56,18 @@ class Sha256(click.ParamType[bytes]):
     type=Sha256(),
     help="SHA-256 of election.json, known from elsewhere: a feed of another election is a difference.",
 )
+@click.option(
+    "--embargo",
+    metavar="DIR",
+    type=terminal.PATH,
+    help="The folder of what is under embargo, on the gateway's machine: verifies that too.",
+)
 @terminal.json_option
-def verify_command(feed: Path, definition: bytes | None, json_output: bool) -> None:
+def verify_command(feed: Path, definition: bytes | None, embargo: Path | None, json_output: bool) -> None:
     """Recompute everything in the feed DIR from its log: every figure, hash and signature.
+
+    While results are under embargo their entries are hidden: then chain, signatures and the hashes of the log
+    are checked, and it is said what was not. When the embargo is over everything can be.
 
     A feed may be written meanwhile: the snapshot that latest.json names at the start is the last one that is
     looked at.
@@ -68,8 +77,8 @@ def verify_command(feed: Path, definition: bytes | None, json_output: bool) -> N
     # A log's packets are millions of objects that stay to the end and form no cycles: nothing to look for.
     gc.disable()
     try:
-        with _watched(quiet=json_output) as progress:
-            verdict = verify(feed, definition=definition, progress=progress)
+        with watched(quiet=json_output) as progress:
+            verdict = verify(feed, embargo=embargo, definition=definition, progress=progress)
     finally:
         gc.enable()
     if json_output:
@@ -80,7 +89,7 @@ def verify_command(feed: Path, definition: bytes | None, json_output: bool) -> N
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Progress | None]:
+def watched(*, quiet: bool) -> Iterator[Progress | None]:
     """Show how far it is: a bar on a terminal, a line now and then in a pipe."""
     if quiet:
         yield None
@@ -117,6 +126,21 @@ def tell(verdict: Verdict) -> None:
         say(word, f"{check:<{_NAME}} {count:>{_COUNT},}  {MEANING[check]}")
     if verdict.not_judged:
         say("not judged", f"{verdict.not_judged:,} files of newer snapshots, or of none that is there")
+    if verdict.papers_missing:
+        say(
+            "not there",
+            f"{verdict.papers_missing:,} papers (scans) that the log names: they may be on the way",
+        )
+    hidden = verdict.withheld
+    if hidden is not None:
+        say(
+            "not checked",
+            f"under embargo until {hidden.until}: the figures (progress, turnout, status, decisions) of "
+            f"{hidden.snapshots:,} snapshots, and what {hidden.entries:,} entries say. Verify again then",
+        )
+    if verdict.agrees and hidden is not None:
+        terminal.result("the feed agrees, as far as the embargo lets anybody look", good=True)
+        return
     if verdict.agrees:
         terminal.result("the feed agrees: everything in it follows from its log", good=True)
         return

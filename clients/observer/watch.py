@@ -6,11 +6,11 @@ answered meanwhile. Now and then a process of its own verifies the whole feed, f
 our back.
 """
 
+import contextlib
 import json
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import trio
@@ -19,9 +19,9 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from clients.observer.follow import Follower
+from clients.observer.follow import BeginAnewError, Follower
 from clients.observer.operations import State
-from clients.observer.verdict import Verdict
+from clients.observer.verdict import Folder, Verdict
 from clients.observer.verify import NO_FEED, start
 from clients.wire import feed
 
@@ -146,12 +146,12 @@ class Monitor:
     """Looks at a feed; what is folded is kept from one look to the next.
 
     Args:
-        folder: the feed's.
+        folder: the feed's, with that of what is under embargo where it may be read.
         definition: SHA-256 of the definition that it must be of, or None.
         processes: how many may check statements at the first look; None: one a core.
     """
 
-    def __init__(self, folder: Path, definition: bytes | None, processes: int | None) -> None:
+    def __init__(self, folder: Folder, definition: bytes | None, processes: int | None) -> None:
         self.stopping = False
         self._folder = folder
         self._definition = definition
@@ -165,21 +165,19 @@ class Monitor:
             StopError: `stopping` was set meanwhile.
         """
         if self._follower is not None:
-            kind: Kind = "new"
-            verdict = self._follower.advance()
-        else:
-            kind = "full"
-            verdict, replay = start(
-                self._folder,
-                definition=self._definition,
-                processes=self._processes,
-                progress=self._go_on,
-            )
-            if replay is not None:
-                self._follower = Follower(self._folder, replay)
-        if not verdict.agrees:
-            self._follower = None
-        return kind, verdict
+            with contextlib.suppress(BeginAnewError):
+                verdict = self._follower.advance()
+                if not verdict.agrees:
+                    self._follower = None
+                return "new", verdict
+        verdict, replay = start(
+            self._folder,
+            definition=self._definition,
+            processes=self._processes,
+            progress=self._go_on,
+        )
+        self._follower = None if replay is None else Follower(self._folder, replay)
+        return "full", verdict
 
     def forget(self) -> None:
         """Begin anew at the next look."""

@@ -18,6 +18,8 @@ import trio
 
 from clients import files, terminal
 from clients.observer.operations import Address, Operations, bound, open_listeners
+from clients.observer.systemd import Systemd
+from clients.observer.verdict import Folder, Source
 from clients.observer.verify_command import Sha256
 from clients.observer.watch import Log, Metrics, Monitor, Watch, Whole
 from clients.wire import feed as wire_feed
@@ -53,6 +55,7 @@ _seconds = partial(click.FloatRange, max=_MAX_SECONDS)
 @click.command("watch", short_help="Verify a feed again and again.", epilog=terminal.example(*_EXAMPLES))
 @click.argument("feed", metavar="DIR", type=terminal.PATH)
 @click.option("--definition", metavar="HASH", type=Sha256(), help="As in verify.")
+@click.option("--embargo", metavar="DIR", type=terminal.PATH, help="As in verify.")
 @click.option(
     "--operations",
     metavar="HOST:PORT",
@@ -78,6 +81,7 @@ _seconds = partial(click.FloatRange, max=_MAX_SECONDS)
 def watch_command(
     feed: Path,
     definition: bytes | None,
+    embargo: Path | None,
     operations: Address | None,
     ready: Path | None,
     supervised: bool,
@@ -92,10 +96,11 @@ def watch_command(
     """
     log = Log(lambda line: print(line, file=sys.stderr, flush=True), _now)
     metrics = Metrics(version("tallygate"))
-    running = Watch(Monitor(feed, definition, None), metrics, log, _now, interval)
+    source: Folder = feed if embargo is None else Source(feed, embargo)
+    running = Watch(Monitor(source, definition, None), metrics, log, _now, interval)
     log("role.starting", version=version("tallygate"), feed=str(feed))
     try:
-        trio.run(_run, running, metrics, log, operations, ready, supervised, full, feed, definition)
+        trio.run(_run, running, metrics, log, operations, ready, supervised, full, source, definition)
     except Exception as error:  # whatever ends a night's watch stands in its log
         words = _words(error)
         if words is None:
@@ -126,12 +131,13 @@ async def _run(
     ready: Path | None,
     supervised: bool,
     full: float,
-    feed: Path,
+    feed: Folder,
     definition: bytes | None,
 ) -> None:
     listeners = [] if address is None else await open_listeners(address)
     fault = partial(log.fault, "operations.fault")
     operations = Operations(metrics.registry, lambda: running.state, fault)
+    systemd = Systemd(os.environ, os.getpid())
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hear, signals, running)
@@ -140,15 +146,18 @@ async def _run(
             if listeners:
                 nursery.start_soon(operations.serve, listeners)
             nursery.start_soon(running.measure_loop_lag)
+            nursery.start_soon(systemd.keep_alive)
             nursery.start_soon(running.verify_whole, full, partial(_verify_whole, feed, definition))
             served = [str(bound(listener)) for listener in listeners]
             try:
                 if ready is not None:
                     _write_ready(ready, served)
                 running.state = "ready"
+                systemd.tell("READY=1")
                 log("role.ready", operations=", ".join(served))
                 await running.look_on()
             finally:
+                systemd.tell("STOPPING=1")
                 _remove_ready(ready)
             nursery.cancel_scope.cancel()
 
@@ -180,7 +189,7 @@ async def _need_supervisor(running: Watch) -> None:
     running.begin_stop("the supervisor is gone")
 
 
-async def _verify_whole(feed: Path, definition: bytes | None) -> Whole:
+async def _verify_whole(feed: Folder, definition: bytes | None) -> Whole:
     """Verify the feed in a process of its own, which knows nothing of what we know."""
     nice = shutil.which("nice")
     # -P: whatever lies in the folder where somebody stands is no part of this program.
@@ -191,9 +200,11 @@ async def _verify_whole(feed: Path, definition: bytes | None) -> Whole:
         "-m",
         "clients.observer.cli",
         "verify",
-        str(feed),
+        str(feed.folder if isinstance(feed, Source) else feed),
         "--json",
     ]
+    if isinstance(feed, Source):
+        command += ["--embargo", str(feed.hidden)]
     if definition is not None:
         command += ["--definition", definition.hex()]
     began = trio.current_time()

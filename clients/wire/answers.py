@@ -3,7 +3,10 @@
 A status alone says nothing here: a statement is in the log when a receipt proves it, and not before.
 """
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -21,7 +24,15 @@ COSE: Final = "application/cose"
 # Seconds that a Retry-After may keep a sender away; who says more has made a mistake.
 MAX_RETRY_AFTER = 86_400
 
+# Papers, each under its hash in hex.
+ATTACHMENTS: Final = "/v1/attachments"
+# By the numbers of a packet (docs/packet.md).
+MEDIA_TYPES: Final[Mapping[int, str]] = MappingProxyType(
+    {1: "application/pdf", 2: "image/png", 3: "image/jpeg", 4: "image/tiff"}
+)
+
 _RECEIPT: Final = "text/plain"
+_JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 # Characters of a refusal's code and sentence that are shown to people.
 _CODE_CHARACTERS = 60
@@ -69,6 +80,10 @@ class _Problem(msgspec.Struct, frozen=True):
     retry: Retry
 
 
+class _Stored(msgspec.Struct, frozen=True):
+    sha256: str
+
+
 def judge(answer: Answer, statement: bytes, log_key: VerifierKey) -> Logged | Refusal:
     """Read the answer to an upload, or to the question for a receipt.
 
@@ -91,6 +106,35 @@ def judge(answer: Answer, statement: bytes, log_key: VerifierKey) -> Logged | Re
         "line.answer",
         f"HTTP status {answer.status} with {answer.media_type[:_CODE_CHARACTERS] or 'nothing'} is neither a "
         "receipt nor a refusal of a gateway. Is the address right?",
+    )
+
+
+def judge_paper(answer: Answer, sha256: bytes) -> bool | Refusal:
+    """Read the answer to a paper that was sent.
+
+    There is no receipt for a paper: whether it is kept is the gateway's word, and whether it is the one that
+    was signed for is seen by everybody in its hash.
+
+    Args:
+        answer: the answer.
+        sha256: of the paper.
+
+    Returns:
+        Whether it is new there; or why it is not taken.
+
+    Raises:
+        WireError: `line.answer` for everything that is neither.
+    """
+    if answer.status >= 400 and answer.media_type == _PROBLEM:
+        return _refusal(answer)
+    if answer.status in (200, 201) and answer.media_type == _JSON:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if msgspec.json.decode(answer.body, type=_Stored).sha256 == sha256.hex():
+                return answer.status == 201
+    raise WireError(
+        "line.answer",
+        f"HTTP status {answer.status} with {answer.media_type[:_CODE_CHARACTERS] or 'nothing'} does not say "
+        "that a gateway has taken the paper. Is the address right?",
     )
 
 

@@ -5,6 +5,7 @@ here is fast: a commission decides a few dozen times in a night, so whatever is 
 decisions in effect, the highest number first.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Taken:
         action: what it orders: the action's number and what follows.
         verdict: given once, in the state after the decision before; "unjudged" where the roster that it names
             is missing.
+        why: of a void one, the rule that it breaks, as a sentence without its end; else empty.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Taken:
     entry: int
     action: Content
     verdict: Verdict
+    why: str = ""
 
 
 class Choice(NamedTuple):
@@ -85,20 +88,23 @@ class Ruling(NamedTuple):
 class Facts(Protocol):
     """What the commission's decisions have to know of the packets in the log before them."""
 
-    def choosable(self, choice: Choice) -> bytes | None:
-        """The definition that the packet names, if it is logged and may be chosen (tally.md); else None.
+    def choosable(self, choice: Choice) -> bytes | str:
+        """The definition that the packet names, if it is logged and may be chosen (tally.md).
 
         Whether that definition is ours or accepted is judged in `Authority`.
+
+        Returns:
+            SHA-256 of the definition; or a sentence without its end: the rule by which it may not be chosen.
         """
 
 
 class NoPackets:
     """For whoever keeps no packets: nothing may be chosen. Only `Authority.ruling` can differ for it."""
 
-    def choosable(self, choice: Choice) -> bytes | None:
-        """None."""
+    def choosable(self, choice: Choice) -> bytes | str:
+        """Never."""
         del choice
-        return None
+        return "no packets are kept here"
 
 
 class Applied(NamedTuple):
@@ -186,7 +192,35 @@ class Authority:
         if statement.kid not in self._definition.commission or statement.number <= len(self._taken):
             return Applied()
         self._sign(statement)
+        return self._take_complete(index, facts)
 
+    @contextlib.contextmanager
+    def supposing(self, index: int, statement: Statement, facts: Facts = _NO_PACKETS) -> Iterator[Applied]:
+        """In this block, all is as if a quorum had signed a decision by this entry; after it, as before.
+
+        What waits for this decision is taken with it. A decision whose number or previous does not fit is not
+        taken, and nothing is changed.
+
+        Args:
+            index: of the entry, above those that were applied.
+            statement: the decision; signer and signature are not looked at.
+            facts: about the entries below `index`.
+        """
+        count, missing = len(self._taken), list(self._missing)
+        before = self._signers, self._complete, self._in_effect, self._speakers
+        try:
+            if statement.definition == self._definition.sha256:
+                payload = hashlib.sha256(statement.payload).digest()
+                own = _Complete(statement.number, statement.previous, payload, statement.action)
+                self._complete = [*self._complete, own]
+            yield self._take_complete(index, facts)
+        finally:
+            self._signers, self._complete, self._in_effect, self._speakers = before
+            del self._taken[count:]
+            self._missing = missing
+
+    def _take_complete(self, index: int, facts: Facts) -> Applied:
+        """Take what a quorum has signed and whose turn it is."""
         numbers: list[int] = []
         changed: set[int] = set()
         while (complete := self._next()) is not None:
@@ -214,71 +248,91 @@ class Authority:
 
     def _take(self, index: int, complete: _Complete, facts: Facts) -> None:
         number, _, payload, action = complete
-        verdict = self._judge(number, action, facts)
-        self._taken.append(Taken(number, payload, index, action, verdict))
+        verdict, why = self._judge(number, action, facts)
+        self._taken.append(Taken(number, payload, index, action, verdict, why))
         self._signers = {key: signers for key, signers in self._signers.items() if key[0] > number}
         self._complete = [one for one in self._complete if one.number > number]
         self._resolve()
         if verdict != "void":
             self._change_speakers(index, action)
 
-    def _judge(self, number: int, action: Content, facts: Facts) -> Verdict:
-        """Whether the decision is void, in the state after the one before it."""
+    def _judge(self, number: int, action: Content, facts: Facts) -> tuple[Verdict, str]:
+        """Whether the decision is void, in the state after the one before it, and why."""
         match action:
             case (Action.ROSTER, bytes(sha256)) if number > 1 and sha256 not in self._rosters:
-                return "unjudged"
+                return "unjudged", ""
             case (Action.OPEN, *_):
-                valid = number == 1
+                why = "" if number == 1 else "only decision 1 opens a log"
             case _:
-                valid = number > 1 and self._makes_sense(action, facts)
-        return "valid" if valid else "void"
+                why = "decision 1 must open the log" if number == 1 else self._objection(action, facts)
+        return ("void", why) if why else ("valid", "")
 
-    def _makes_sense(self, action: Content, facts: Facts) -> bool:
+    def _objection(self, action: Content, facts: Facts) -> str:
+        """Why an action other than 1 is void (packet.md, "Void"), or nothing."""
         match action:
             case (Action.REVOKE, int(device)):
-                return self._knows_device(device)
+                return self._unknown_device(device)
             case (Action.ASSIGN, int(device), int(station), int(replaces)):
+                if device == replaces:
+                    return f"device {device} cannot replace itself"
                 return (
-                    self._knows_device(device)
-                    and self._knows_station(station)
-                    and (replaces == NONE or self._knows_device(replaces))
-                    and device != replaces
+                    self._unknown_device(device)
+                    or self._unknown_contest(station, ALL)
+                    or ("" if replaces == NONE else self._unknown_device(replaces))
                 )
             case (Action.ANNUL, int(station), int(contest)):
-                return self._knows_contest(station, contest)
+                return self._unknown_contest(station, contest)
             case (Action.CHOOSE, int(station), int(contest), int(source), bytes(packet)):
-                if not self._knows_contest(station, contest):
-                    return False
-                definition = facts.choosable(Choice(station, contest, source, packet))
-                return definition is not None and self.accepts(definition)
+                return self._unknown_contest(station, contest) or self._not_choosable(
+                    facts.choosable(Choice(station, contest, source, packet))
+                )
             case (Action.PAUSE | Action.RESUME | Action.STATUS, *_):
-                return True
+                return ""
             case (Action.ROSTER, bytes(sha256)):
                 roster = self._rosters[sha256]
-                return roster is not None and _holds_all(roster, self._speakers)
+                return (
+                    "it is no roster of this definition" if roster is None else _lacks(roster, self._speakers)
+                )
             case (Action.DEFINITION, bytes(definition)):
-                return definition != self._definition.sha256
+                return "" if definition != self._definition.sha256 else "this definition is our own"
             case (Action.CLOSING, int(station), _):
-                return station == ALL or self._knows_station(station)
+                return self._unknown_contest(station, ALL)
             case (Action.CANCEL, int(station)):
-                return self._knows_station(station)
+                return self._unknown_contest(station, ALL)
             case (Action.UNDO, int(target)):
-                return target > 1 and any(taken.number == target for taken in self._in_effect)
+                return self._not_undoable(target)
         raise AssertionError(f"no action {action}")
 
-    def _knows_device(self, device: int) -> bool:
-        return device in self._speakers.devices
+    def _unknown_device(self, device: int) -> str:
+        return "" if device in self._speakers.devices else f"there is no device {device} in the roster"
+
+    def _unknown_contest(self, station: int, contest: int) -> str:
+        """Why a contest is not voted on at a station, or nothing; either may be 0."""
+        if station != ALL and not self._knows_station(station):
+            return f"there is no station {station}"
+        if contest != ALL and contest not in self._definition.contests:
+            return f"there is no contest {contest}"
+        if station != ALL and contest not in (ALL, *self._definition.stations[station].contests):
+            return f"station {station} has no contest {contest}"
+        return ""
+
+    def _not_choosable(self, found: bytes | str) -> str:
+        if isinstance(found, str):
+            return found
+        return "" if self.accepts(found) else "the packet names another definition, and none that is accepted"
+
+    def _not_undoable(self, target: int) -> str:
+        if target == 1:
+            return "decision 1 opens the log, and nothing undoes that"
+        if any(taken.number == target for taken in self._in_effect):
+            return ""
+        taken = self.taken(target)
+        if taken is None:
+            return f"decision {target} is not taken"
+        return f"decision {target} is {self.standing_of(taken)} already"
 
     def _knows_station(self, station: int) -> bool:
         return station in self._definition.stations
-
-    def _knows_contest(self, station: int, contest: int) -> bool:
-        """Whether the contest is voted on at the station; either may be 0."""
-        if station == ALL:
-            return contest == ALL or contest in self._definition.contests
-        if not self._knows_station(station):
-            return False
-        return contest == ALL or contest in self._definition.stations[station].contests
 
     def _resolve(self) -> None:
         """Find what is in effect, from the highest number down, so that undoing an undo restores."""
@@ -475,10 +529,12 @@ def named_roster(action: Content) -> bytes | None:
     return None
 
 
-def _holds_all(roster: Roster, before: Roster) -> bool:
-    """Whether a roster holds every device of another with the same key and kind."""
+def _lacks(roster: Roster, before: Roster) -> str:
+    """Which device of another roster this one has not with the same key and kind, or nothing."""
     for number, device in before.devices.items():
-        same = roster.devices.get(number)
-        if same is None or (same.key, same.kind) != (device.key, device.kind):
-            return False
-    return True
+        own = roster.devices.get(number)
+        if own is None:
+            return f"the roster lacks device {number}, and a roster holds all devices before it"
+        if (own.key, own.kind) != (device.key, device.kind):
+            return f"the roster gives device {number} another key or kind"
+    return ""

@@ -8,6 +8,7 @@ whose sentence a person can act on. What an answer means is clients.wire.answers
 import contextlib
 import email.utils
 import errno
+import os
 import re
 import socket
 import ssl
@@ -25,6 +26,16 @@ from clients.wire.site import Address
 
 # Seconds for connecting, the handshake and the first answer; then for each further answer (docs/box-port.md).
 ATTEMPT_SECONDS = 30
+# Bytes a second that a line carries at least (docs/box-port.md): an upload has so much longer.
+SLOWEST_LINE = 1_024
+# Seconds after which a line is dead on which nothing that was sent arrives: the kernel would try for a
+# quarter of an hour, and an upload may last for hours.
+DEAD_SECONDS = 60
+# Seconds to wait to be told to go on with an upload; a gateway says so at once, and nobody may wait for ever
+# (RFC 9110, 10.1.1).
+_CONTINUE_SECONDS = 10
+# Bytes of an upload that are handed to TLS at once.
+_PIECE_BYTES = 16_384
 # Bytes of an answer's body: the largest that a box port gives is a receipt.
 MAX_ANSWER_BYTES = MAX_RECEIPT_BYTES
 # Bytes of an answer's head: a box port's has about 300.
@@ -102,6 +113,23 @@ def tls_context(ca: str, certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def tls_context_of(ca: str, certificate: str, key: str) -> ssl.SSLContext:
+    """As `tls_context`, of a certificate and a key in PEM that are in no file.
+
+    Python's ssl reads keys from files alone; this one is in memory, and gone with its descriptor.
+
+    Raises:
+        WireError: `line.identity`.
+    """
+    descriptor = os.memfd_create("tallygate")
+    try:
+        os.write(descriptor, f"{certificate}\n{key}".encode())
+        place = Path(f"/proc/self/fd/{descriptor}")
+        return tls_context(ca, place, place)
+    finally:
+        os.close(descriptor)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back, within the limits; nothing of it is believed yet.
@@ -136,11 +164,13 @@ class Connection:
     In TLS 1.3 that says nothing about the own certificate: a refusal comes with the first answer.
     """
 
-    def __init__(self, stream: trio.SSLStream[trio.abc.Stream], host: str, deadline: float) -> None:
+    def __init__(self, stream: trio.SSLStream[trio.abc.Stream], host: str, begun: float) -> None:
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._host = host
-        self._deadline: float | None = deadline
+        # When it began to connect; None: it has been used.
+        self._begun: float | None = begun
+        self._go_on = trio.Event()
 
     @property
     def open(self) -> bool:
@@ -177,18 +207,63 @@ class Connection:
             fields.append(("Connection", "close"))
         data = self._http.send(h11.Request(method=method, target=path, headers=fields))
         data += self._http.send(h11.Data(data=body)) + self._http.send(h11.EndOfMessage())
-        deadline, self._deadline = self._deadline, None
-        with _until(trio.current_time() + ATTEMPT_SECONDS if deadline is None else deadline):
-            answer = await self._exchange(data, limit)
+
+        async def write() -> None:
+            await self._stream.send_all(data)
+
+        return await self._ask(write, ATTEMPT_SECONDS, limit)
+
+    async def upload(self, path: str, body: bytes, *, media_type: str, last: bool = False) -> Answer:
+        """Send a file with PUT, once the gateway wants it, and wait for the answer.
+
+        It has `ATTEMPT_SECONDS` and besides as long as a line of `SLOWEST_LINE` needs.
+
+        Args:
+            path: with its leading slash.
+            body: the file.
+            media_type: of the file.
+            last: nothing more follows on this connection.
+
+        Raises:
+            WireError: `line.*`; the connection is then of no more use.
+        """
+        fields = [
+            ("Host", self._host),
+            ("Content-Length", str(len(body))),
+            ("Content-Type", media_type),
+            ("Expect", "100-continue"),
+        ]
+        if last:
+            fields.append(("Connection", "close"))
+        head = self._http.send(h11.Request(method="PUT", target=path, headers=fields))
+        self._go_on = trio.Event()
+
+        async def write() -> None:
+            await self._stream.send_all(head)
+            with trio.move_on_after(_CONTINUE_SECONDS):
+                await self._go_on.wait()
+            view = memoryview(body)
+            while view:
+                await self._stream.send_all(self._http.send(h11.Data(data=bytes(view[:_PIECE_BYTES]))))
+                view = view[_PIECE_BYTES:]
+            await self._stream.send_all(self._http.send(h11.EndOfMessage()))
+
+        return await self._ask(write, ATTEMPT_SECONDS + len(body) / SLOWEST_LINE, MAX_ANSWER_BYTES)
+
+    async def _ask(self, write: Callable[[], Awaitable[None]], seconds: float, limit: int) -> Answer:
+        """Write a request and read its answer within so many seconds, a new handshake with them."""
+        begun, self._begun = self._begun, None
+        with _until((trio.current_time() if begun is None else begun) + seconds, seconds):
+            answer = await self._exchange(write, limit)
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         return answer
 
-    async def _exchange(self, data: bytes, limit: int) -> Answer:
+    async def _exchange(self, write: Callable[[], Awaitable[None]], limit: int) -> Answer:
         """Write and read at the same time: whoever is refused early could not write all, but can read why."""
         found: Answer | WireError | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, data)
+            nursery.start_soon(self._write, write)
             try:
                 found = await self._read(limit)
             except trio.BrokenResourceError as error:
@@ -204,10 +279,10 @@ class Connection:
             raise found
         return found
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         # The reader is told more exactly what has happened.
         with contextlib.suppress(trio.BrokenResourceError):
-            await self._stream.send_all(data)
+            await write()
 
     async def _read(self, limit: int) -> Answer:
         head: h11.Response | None = None
@@ -219,6 +294,8 @@ class Connection:
                 if not received:
                     raise _cut()
                 self._http.receive_data(bytes(received))
+            elif isinstance(event, h11.InformationalResponse):
+                self._go_on.set()
             elif isinstance(event, h11.Response):
                 head = event
                 if not any(name == b"content-length" for name, _ in head.headers):
@@ -239,7 +316,11 @@ async def reach(address: Address) -> trio.abc.Stream:
         OSError: nobody is reached; its cause has the reasons, one for each address of the name.
     """
     # Trio sets TCP_NODELAY on its streams: a statement must not wait for an acknowledgement.
-    return await trio.open_tcp_stream(address.host, address.port)
+    stream = await trio.open_tcp_stream(address.host, address.port)
+    # Linux alone can be told how long to try.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1_000)
+    return stream
 
 
 @contextlib.asynccontextmanager
@@ -258,34 +339,35 @@ async def connected(
     Raises:
         WireError: `line.*`.
     """
-    deadline = trio.current_time() + ATTEMPT_SECONDS
-    with _until(deadline):
+    begun = trio.current_time()
+    deadline = begun + ATTEMPT_SECONDS
+    with _until(deadline, ATTEMPT_SECONDS):
         try:
             tcp = await reach(address)
         except OSError as error:
             raise _unreachable(error) from error
     stream = trio.SSLStream(tcp, context, server_hostname=address.host)
     try:
-        with _until(deadline):
+        with _until(deadline, ATTEMPT_SECONDS):
             try:
                 await stream.do_handshake()
             except trio.BrokenResourceError as error:
                 raise _broken(error) from error
-        yield Connection(stream, str(address), deadline)
+        yield Connection(stream, str(address), begun)
     finally:
         with trio.move_on_after(_GOODBYE_SECONDS, shield=True):
             await stream.aclose()
 
 
 @contextlib.contextmanager
-def _until(deadline: float) -> Iterator[None]:
+def _until(deadline: float, seconds: float) -> Iterator[None]:
     try:
         with trio.fail_at(deadline):
             yield
     except trio.TooSlowError as error:
         raise WireError(
             "line.timeout",
-            f"no answer within {ATTEMPT_SECONDS} seconds: the line is slow or cut, or the gateway hangs",
+            f"no answer within {seconds:.0f} seconds: the line is slow or cut, or the gateway hangs",
         ) from error
 
 

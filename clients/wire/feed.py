@@ -29,6 +29,7 @@ LOG: Final = "log"
 CHECKPOINT: Final = f"{LOG}/checkpoint"
 LOG_KEY: Final = "keys/log.vkey"
 SNAPSHOT_KEY: Final = "keys/snapshot.vkey"
+MESSAGES: Final = "messages.json"
 
 # The words of NIST SP 1500-100 in the order of action 8 (feed.md, "Status").
 STATUS_WORDS: Final = (
@@ -65,12 +66,14 @@ _MEMBERS: Final = frozenset(
         "tally",
     }
 )
-_PAUSED_BY: Final = ("commission", "gate")
+_PAUSED_BY: Final = ("commission", "gate", "operator")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 9999-12-31T23:59:59.999Z: what is later is written so (feed.md, "Pause").
 _LAST_MS: Final = 253_402_300_799_999
 _STATIONS_A_FOLDER: Final = 1000
+# The action that names a packet (packet.md).
+_CHOOSE: Final = 5
 
 
 def snapshot_path(number: int) -> str:
@@ -83,6 +86,11 @@ def note_path(number: int) -> str:
     return f"snapshots/{number}.note"
 
 
+def changes_path(number: int) -> str:
+    """Of the list of what a snapshot has changed."""
+    return f"snapshots/{number}.changes.json"
+
+
 def area_path(area: int, sha256: bytes) -> str:
     """Of an area's object."""
     return f"areas/{area}/{sha256.hex()}.json"
@@ -91,6 +99,11 @@ def area_path(area: int, sha256: bytes) -> str:
 def station_path(station: int, version: int) -> str:
     """Of a station's object."""
     return f"stations/{station // _STATIONS_A_FOLDER}/{station}-{version}.json"
+
+
+def attachment_path(sha256: bytes) -> str:
+    """Where a paper is."""
+    return f"attachments/{sha256.hex()}"
 
 
 def decisions_path(sha256: bytes) -> str:
@@ -133,6 +146,11 @@ class Paused(NamedTuple):
         """As it stands in a snapshot."""
         return {"by": self.by, "reason": self.reason, "since": self.since}
 
+    @property
+    def withheld(self) -> "Paused":
+        """What an embargo leaves of it: the commission's reason is one of a decision."""
+        return self._replace(reason=()) if self.by == "commission" else self
+
 
 class Software(NamedTuple):
     """What a publisher says that it runs.
@@ -163,12 +181,13 @@ class Snapshot:
         roster: SHA-256 of the newest roster in effect, or None.
         information: SHA-256 of information.json, or None.
         paused: or None.
+        embargo_until: until when its figures are under embargo, or None: they are not.
         software: the publisher's.
         origin: of the log.
         size: of the log.
         root: of the log's first `size` entries.
         decisions: SHA-256 of the decisions file.
-        tally: SHA-256 of the object of the root area.
+        tally: SHA-256 of the object of the root area; None under an embargo.
     """
 
     number: int
@@ -178,12 +197,13 @@ class Snapshot:
     roster: bytes | None
     information: bytes | None
     paused: Paused | None
+    embargo_until: str | None
     software: Software
     origin: str
     size: int
     root: bytes
     decisions: bytes
-    tally: bytes
+    tally: bytes | None
 
     @classmethod
     def parse(cls, data: bytes, file: str) -> Self:
@@ -215,6 +235,7 @@ class Snapshot:
         root = base64_exact(log.text("root"))
         if root is None or len(root) != HASH_BYTES:
             raise malformed(file, "log.root", "is not canonical base64 of 32 bytes")
+        embargo_until = None if top.value("embargo_until") is None else top.time("embargo_until")
         return cls(
             number=top.integer("snapshot", 1),
             previous=top.hash_or_none("previous"),
@@ -223,12 +244,13 @@ class Snapshot:
             roster=top.hash_or_none("roster"),
             information=top.hash_or_none("information"),
             paused=_paused(top),
+            embargo_until=embargo_until,
             software=Software(software.text("version"), software.hash("source")),
             origin=origin,
             size=log.integer("size", 0),
             root=root,
             decisions=top.object("decisions").hash("sha256"),
-            tally=top.object("root").hash("sha256"),
+            tally=None if top.value("root") is None else top.object("root").hash("sha256"),
         )
 
     def note(self, sha256: bytes) -> str:
@@ -354,28 +376,53 @@ class Listed:
     state: str
 
 
-def decisions_bytes(definition: bytes, decisions: Iterable[Listed]) -> bytes:
+def decisions_bytes(definition: bytes, decisions: Iterable[Listed], *, withheld: bool = False) -> bytes:
     """The decisions file.
 
     Args:
         definition: SHA-256 of election.json.
         decisions: of the log's first entries, in any order.
+        withheld: as an embargo leaves it: no reason, no hash of the payload, no id in an action 5.
     """
     ordered = sorted(decisions, key=lambda listed: (listed.number, listed.entries[0]))
     elements: list[JsonValue] = [
         {
-            "action": _readable(listed.action),
+            "action": _readable(
+                listed.action[:-1] if withheld and listed.action[0] == _CHOOSE else listed.action
+            ),
             "decided_at": listed.decided_at,
             "entries": listed.entries,
             "number": listed.number,
-            "payload": listed.payload.hex(),
-            "reason": _readable(listed.reason),
+            "payload": None if withheld else listed.payload.hex(),
+            "reason": () if withheld else _readable(listed.reason),
             "signers": sorted(key.hex() for key in listed.signers),
             "state": listed.state,
         }
         for listed in ordered
     ]
     return jcs.write({"decisions": elements, "definition": definition.hex(), "format": DECISIONS_FORMAT})
+
+
+def check_withheld(data: bytes) -> None:
+    """Look whether a decisions file says no more than an embargo leaves of one.
+
+    Raises:
+        WireError: `json.malformed`, `feed.malformed`.
+    """
+    match jcs.parse(data):
+        case {"decisions": [*decisions], "definition": str(), "format": str(form), **rest}:
+            good = form == DECISIONS_FORMAT and not rest and all(map(_is_withheld, decisions))
+        case _:
+            good = False
+    if not good:
+        raise WireError("feed.malformed", "this is no list of decisions as an embargo leaves it")
+
+
+def _is_withheld(decision: object) -> bool:
+    match decision:
+        case {"payload": None, "reason": [], "action": [int(action), *rest]}:
+            return action != _CHOOSE or len(rest) == 3
+    return False
 
 
 def _readable(content: Content) -> list[JsonValue]:

@@ -247,12 +247,14 @@ class Areas:
         )
         self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._stations: defaultdict[int, list[int]] = defaultdict(list)
+        self._levels: defaultdict[str, list[int]] = defaultdict(list)
         self._sums = {area: AreaSums() for area in definition.areas}
         self._objects: dict[int, bytes] = {}
         self._hashes: dict[int, bytes] = {}
         self.root = next(area.area for area in definition.areas.values() if area.parent is None)
         for area in sorted(definition.areas):
             parent = definition.areas[area].parent
+            self._levels[definition.areas[area].level].append(area)
             if parent is not None:
                 self._children[parent].append(area)
         for number, station in sorted(definition.stations.items()):
@@ -271,6 +273,10 @@ class Areas:
     def children(self, area: int) -> Sequence[int]:
         """The areas that stand in an area, ascending."""
         return self._children.get(area, ())
+
+    def of_level(self, level: str) -> Sequence[int]:
+        """The areas of a level, ascending."""
+        return self._levels.get(level, ())
 
     def change(self, number: int, before: View, after: View) -> None:
         """Put a station's new state in the place of the one before; objects that tell of it are forgotten."""

@@ -4,13 +4,16 @@ A fold: an entry looks at the stations that it touches and at nothing else, so i
 number of stations; only decisions that speak about all stations look at all.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from clients.observer.tally import shares
 from clients.observer.tally.areas import Areas, AreaSums
 from clients.observer.tally.book import Book
 from clients.observer.tally.counts import MACHINE
-from clients.observer.tally.packet import PROTOCOL, RESULT
+from clients.observer.tally.packet import PROTOCOL, RESULT, Packet
+from clients.observer.tally.results import results
 from clients.observer.tally.station import SILENT, Stations, View, row, station_object
 from clients.wire import jcs
 from clients.wire.authority import ALL, Action, Authority, Choice
@@ -20,6 +23,22 @@ from clients.wire.errors import WireError
 from clients.wire.jcs import JsonValue
 from clients.wire.roster import Roster
 from clients.wire.statement import Statement
+
+_REPORTS: Final = {RESULT: "result", PROTOCOL: "protocol"}
+
+
+class Supposed(NamedTuple):
+    """What a decision would do that nobody has taken.
+
+    Attributes:
+        taken: numbers of the decisions that would be taken: it, and those that wait for it; empty: none.
+        changed: of those that would come into effect or go out of it, ascending.
+        stations: those that would be different, ascending.
+    """
+
+    taken: tuple[int, ...]
+    changed: tuple[int, ...]
+    stations: tuple[int, ...]
 
 
 class Tally:
@@ -79,30 +98,76 @@ class Tally:
             changed = self.authority.apply(index, statement, self).changed
             self._judge_rosters()
             touched = self._touched(changed)
-        different: list[int] = []
-        for number in touched:
-            last, view = self._views.get(number, SILENT), self._stations.view(number)
-            if view != last:
-                self._views[number] = view
-                self._versions[number] = index
-                self._rows.pop(number, None)
-                self._areas.change(number, last, view)
-                different.append(number)
+        different = list(self._look_again(touched, index))
         self.size += 1
         return different
 
-    def choosable(self, choice: Choice) -> bytes | None:
-        """What the authority asks before it judges a decision 5: the definition that the packet names.
+    def _look_again(self, touched: Iterable[int], index: int) -> Iterator[int]:
+        """Bring stations up to date; those that are different have this version then."""
+        for number in touched:
+            last, view = self._views.get(number, SILENT), self._stations.view(number)
+            if view != last:
+                self._put(number, view, index)
+                yield number
 
-        Returns:
-            None where the log has no such packet, or it may not be chosen.
+    def _put(self, number: int, view: View | None, version: int | None) -> None:
+        """Put a station's state in place of the one before; None: as before its first entry."""
+        last = self._views.pop(number, SILENT)
+        self._versions.pop(number, None)
+        if view is not None and version is not None:
+            self._views[number], self._versions[number] = view, version
+        self._rows.pop(number, None)
+        self._areas.change(number, last, view or SILENT)
+
+    @contextlib.contextmanager
+    def supposing(self, statement: Statement) -> Iterator[Supposed]:
+        """In this block, this is the tally of the log with an entry more, by which a decision is taken.
+
+        Nothing can be applied meanwhile. At the block's end all is as before, to the byte. Blocks may stand
+        in one another, for decisions that follow one another.
+
+        Args:
+            statement: the decision; signer and signature are not looked at.
+
+        Raises:
+            WireError: `roster.missing` where it names a roster that was not given.
         """
+        with self.authority.supposing(self.size, statement, self) as applied:
+            self._judge_rosters()
+            touched, revoked = self._touched(applied.changed), self._revoked(applied.changed)
+            before = {number: (self._views.get(number), self._versions.get(number)) for number in touched}
+            different = sorted(self._look_again(touched, self.size))
+            try:
+                yield Supposed(applied.taken, applied.changed, tuple(different))
+            finally:
+                for number in different:
+                    self._put(number, *before[number])
+                self._stations.posts.change(touched, revoked)
+
+    def choosable(self, choice: Choice) -> bytes | str:
+        """What the authority asks before it judges a decision 5 (`Facts.choosable`)."""
         packet = self._book.named(choice.id)
+        if packet is None:
+            return "the log has no packet of this id"
+        if packet.station != choice.station:
+            return f"the packet is of station {packet.station}"
         report = RESULT if choice.source == MACHINE else PROTOCOL
-        if packet is None or packet.station != choice.station or packet.report != report:
-            return None
-        judged = self._stations.judged(packet)
-        return packet.definition if judged.judgement.sound and packet.count(choice.contest) else None
+        if packet.report != report:
+            return f"the packet is no {_REPORTS[report]}"
+        if not packet.count(choice.contest):
+            return f"the packet has no count of contest {choice.contest}"
+        judgement = self._stations.judged(packet).judgement
+        if not judgement.sound:
+            return f"the packet breaks {' and '.join(sorted(judgement.codes & {'H100', 'H101'}))}"
+        return packet.definition
+
+    def packets(self, station: int) -> Sequence[Packet]:
+        """The packets that name a station, by index."""
+        return tuple(self._book.at(station))
+
+    def view(self, station: int) -> View:
+        """A station's present state."""
+        return self._views.get(station, SILENT)
 
     def version(self, station: int) -> int | None:
         """Index of the last entry that changed a station; None if none did."""
@@ -159,8 +224,8 @@ class Tally:
         return shares.progress(self._areas.sums(area))
 
     def results(self) -> JsonValue:
-        """Shares of the whole, by contest and source."""
-        return shares.results(self._definition, self._stations.ballots, self._areas.sums(self.root))
+        """Shares, seats and outcome of the whole, by contest and source."""
+        return results(self._definition, self._stations.ballots, self._areas)
 
     def _row(self, number: int) -> bytes:
         data = self._rows.get(number)
@@ -171,11 +236,20 @@ class Tally:
 
     def _touched(self, changed: Iterable[int]) -> set[int]:
         """The stations that these decisions touch as they come into effect or go out of it."""
-        actions = [taken.action for number in changed if (taken := self.authority.taken(number))]
-        stations = {station for action in actions for station in self._touched_by(action)}
-        revoked = (action[1] for action in actions if action[0] == Action.REVOKE)
-        self._stations.posts.change(stations, (device for device in revoked if isinstance(device, int)))
+        stations = {station for action in self._actions(changed) for station in self._touched_by(action)}
+        self._stations.posts.change(stations, self._revoked(changed))
         return stations
+
+    def _revoked(self, changed: Iterable[int]) -> list[int]:
+        """The devices that these decisions revoke."""
+        return [
+            action[1]
+            for action in self._actions(changed)
+            if action[0] == Action.REVOKE and isinstance(action[1], int)
+        ]
+
+    def _actions(self, changed: Iterable[int]) -> list[Content]:
+        return [taken.action for number in changed if (taken := self.authority.taken(number))]
 
     def _touched_by(self, action: Content) -> Iterable[int]:
         """The stations that a decision speaks about."""

@@ -1,14 +1,11 @@
-"""What a snapshot says beside the root's object: results and progress (docs/tally.md)."""
+"""Shares, what they are shares of, and progress (docs/tally.md, "From the integers")."""
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 from clients.observer.tally.areas import AreaSums, SourceSums
 from clients.observer.tally.counts import STATES
 from clients.observer.tally.packet import IN_BOX, VALID
 from clients.observer.tally.rules import Ballot
-from clients.wire.definition import Definition
-from clients.wire.jcs import JsonValue
 from clients.wire.text import MAX_NUMBER
 
 _HUNDREDTHS: Final = 10_000
@@ -21,50 +18,23 @@ def share(part: int, base: int | None) -> int | None:
     return min((2 * _HUNDREDTHS * part + base) // (2 * base), MAX_NUMBER)
 
 
-def results(definition: Definition, ballots: Mapping[int, Ballot], root: AreaSums) -> JsonValue:
-    """The member `results` of a snapshot."""
-    return list(_results(definition, ballots, root))
-
-
-def _results(
-    definition: Definition, ballots: Mapping[int, Ballot], root: AreaSums
-) -> Iterator[dict[str, JsonValue]]:
-    for contest, sums in sorted(root.contests.items()):
-        ballot = ballots[contest]
-        for source, own in sums.sources.items():
-            base = _base(definition.contests[contest].share_of, own, ballot)
-            in_box, registered = _whole(own.figure(IN_BOX), own), _whole(own.registered.pair, own)
-            yield {
-                "contest": contest,
-                "source": source,
-                "base": base,
-                "choices": [
-                    {"choice": choice, "votes": votes, "share": share(votes, base), "seats": None}
-                    for choice, votes in zip(ballot.choices, own.votes, strict=True)
-                ],
-                "turnout": None if in_box is None else share(in_box, registered),
-                "thresholds": [],
-                "quorum": None,
-                "outcome": {"word": "none", "choices": []},
-            }
-
-
-def _base(share_of: str, own: SourceSums, ballot: Ballot) -> int | None:
-    match share_of:
+def base(word: str, sums: SourceSums, ballot: Ballot) -> int | None:
+    """What a word of the definition takes percentages of; None unless every counted station has it."""
+    match word:
         case "votes":
-            return ballot.total(own.votes)
+            return ballot.total(sums.votes)
         case "registered":
-            return _whole(own.registered.pair, own)
+            return whole(sums.registered.pair, sums)
         case "valid":
-            return _whole(own.figure(VALID), own)
+            return whole(sums.figure(VALID), sums)
         case _:
-            return _whole(own.figure(IN_BOX), own)
+            return whole(sums.figure(IN_BOX), sums)
 
 
-def _whole(pair: tuple[int, int], own: SourceSums) -> int | None:
-    """A sum, if every counted station has an addend."""
+def whole(pair: tuple[int, int], sums: SourceSums) -> int | None:
+    """A sum and its number of addends: the sum, if every counted station has one."""
     total, stations = pair
-    return total if stations == own.counted else None
+    return total if stations == sums.counted else None
 
 
 def progress(sums: AreaSums) -> dict[str, int]:

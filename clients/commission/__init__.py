@@ -1,0 +1,1 @@
+"""The commission's decisions: prepared, signed, brought to the log, and listed."""
