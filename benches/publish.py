@@ -53,8 +53,8 @@ class Night:
         self._next = [1] * self._areas
         keys = _core.public_key(LOG_SEED), _core.public_key(SNAPSHOT_SEED)
         opening = (1, ORIGIN, *keys, roster.hash, "1")
-        content = (self.definition.hash, b"", 1, built.OPENS_AT, (("en", "open"),), opening)
-        self.builder.take(0, [_core.sign("decision", content, MEMBER)])
+        self.opening: Content = (self.definition.hash, b"", 1, built.OPENS_AT, (("en", "open"),), opening)
+        self.builder.take(0, [_core.sign("decision", self.opening, MEMBER)])
         # The tally does not verify: one signature does for all packets.
         self._frame = _core.sign("packet", self._content(1), MEMBER)[:61]
         for first in range(0, stations, AT_ONCE):

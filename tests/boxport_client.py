@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import struct
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -26,11 +27,12 @@ from gateway.base.config import Endpoint, Limits
 from gateway.base.logs import Log
 from gateway.base.metrics import IngestMetrics
 from gateway.boxport import BoxPort, BoxTls, bound_address, open_listeners
-from gateway.ledger.protocol import LedgerFailedError, Logged, Outcome, Receipt
+from gateway.boxport.attachments import Attachments, Shelf
+from gateway.ledger.protocol import LedgerFailedError, Logged, Named, Outcome, Receipt
 from gateway.pki import certificates as x
 from gateway.pki.authority import open_authority
 from gateway.run.rehearsal import BundleLine, Plan, init_rehearsal
-from gateway.sequencer.protocol import LastPacket, Peer, Present
+from gateway.sequencer.protocol import LastPacket, Paper, Peer, Present
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "hill-country"
 NOTE = "rehearsal.invalid/hill\n8\n" + "A" * 43 + "=\n\n— rehearsal.invalid/hill " + "B" * 92 + "\n"
@@ -135,6 +137,10 @@ class FakeIntake:
         gate: while it is closed, uploads wait behind it.
         received: every upload, in order, with its certificate's role and number.
         stations: what every certificate is assigned to.
+        named: the papers that the log names, each by these packets.
+        quota: bytes of papers of each device.
+        stored: the papers that were noted: hash, size and medium.
+        failure: is raised by `store_paper`.
     """
 
     def __init__(self) -> None:
@@ -143,6 +149,10 @@ class FakeIntake:
         self.received: list[tuple[bytes, str, int]] = []
         self.stations: tuple[tuple[int, int], ...] = ((101, 1_900_000_000_000),)
         self.waiting = 0
+        self.named: dict[bytes, tuple[Named, ...]] = {}
+        self.quota = 1 << 40
+        self.stored: list[tuple[bytes, int, int]] = []
+        self.failure: LedgerFailedError | None = None
         self._log: dict[bytes, Receipt] = {}
 
     async def submit(self, statement: bytes, peer: Peer) -> Outcome:
@@ -173,6 +183,18 @@ class FakeIntake:
     async def receipt(self, id: bytes) -> Receipt | None:  # noqa: A002 - the word of the format
         assert len(id) == 32
         return self._log.get(id)
+
+    async def paper(self, sha256: bytes, peer: Peer) -> Paper:
+        await trio.lowlevel.checkpoint()
+        named = tuple(one for one in self.named.get(sha256, ()) if one.device == peer.id)
+        stored = any(one[0] == sha256 for one in self.stored)
+        return Paper(named, stored, {one.device: self.quota for one in named})
+
+    async def store_paper(self, sha256: bytes, size: int, media: int) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.failure is not None:
+            raise self.failure
+        self.stored.append((sha256, size, media))
 
     async def present(self, peer: Peer) -> Present:
         return Present(
@@ -295,7 +317,13 @@ class Client:
 
 
 class Served(NamedTuple):
-    """A running port and what a test may look at; `real` holds the time (ms) that certificates live in."""
+    """A running port and what a test may look at.
+
+    Attributes:
+        real: the time (ms) that certificates live in.
+        papers: the folder of papers.
+        free: the bytes that are free on its disk.
+    """
 
     site: Site
     port: BoxPort
@@ -307,6 +335,8 @@ class Served(NamedTuple):
     real: list[int]
     stopped: trio.Event
     failures: list[LedgerFailedError]
+    papers: Path
+    free: list[int]
     socks: list[trio.socket.SocketType]
 
     def value(self, metric: str, **labels: str) -> float:
@@ -357,8 +387,27 @@ async def serving(
     until: Callable[[int], float] = lambda at: at / 1000,
     metrics: IngestMetrics | None = None,
     crl_stale: Literal["keep", "refuse"] = "keep",
+    papers: Path | None = None,
 ) -> AsyncIterator[Served]:
     """A port that serves while the block runs, and is then stopped if the block has not done it."""
+    with contextlib.ExitStack() as stack:
+        folder = papers or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        async with _serving(site, intake, limits, pki, disk_ok, until, metrics, crl_stale, folder) as served:
+            yield served
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    site: Site,
+    intake: FakeIntake,
+    limits: Limits | None,
+    pki: Path | None,
+    disk_ok: Callable[[], bool],
+    until: Callable[[int], float],
+    metrics: IngestMetrics | None,
+    crl_stale: Literal["keep", "refuse"],
+    papers: Path,
+) -> AsyncIterator[Served]:
     limits = limits or Limits()
     metrics = metrics or IngestMetrics("0", process=False)
     lines: list[str] = []
@@ -375,10 +424,17 @@ async def serving(
     begun = trio.current_time()
     listeners = await open_listeners([Endpoint("127.0.0.1", 0)], limits)
     host, _, number = bound_address(listeners[0]).rpartition(":")
+    free = [1 << 40]
+    shelf = Shelf(papers)
+    shelf.clean()
+    attachments = Attachments(
+        shelf, intake, {}, limits=limits, free=lambda: free[0], metrics=metrics, log=log
+    )
     port = BoxPort(
         listeners,
         tls,
         intake,
+        attachments,
         limits=limits,
         metrics=metrics,
         log=log,
@@ -389,7 +445,7 @@ async def serving(
     )
     stopped = trio.Event()
     address = Endpoint(host, int(number))
-    served = Served(site, port, tls, intake, metrics, lines, address, real, stopped, [], [])
+    served = Served(site, port, tls, intake, metrics, lines, address, real, stopped, [], papers, free, [])
 
     async def serve() -> None:
         try:

@@ -9,7 +9,7 @@ from gateway.ledger.protocol import Submission
 from gateway.ledger.recovery import Site
 from gateway.ledger.sqlite import SqliteLedger, open_ledger
 from tests.strategies import Content
-from tests.unit.wire_election import Election
+from tests.unit.wire_election import DEFINITION, ELECTION, Election
 
 LOG_SEED = b"\x21" * 32
 LOG_KEY = _core.public_key(LOG_SEED)
@@ -32,14 +32,16 @@ def statement(kind: str, content: Content, seed: bytes) -> _core.Statement:
 class Night:
     """The folder of a night with a definition, a roster, and no ledger yet; or one that is there already."""
 
-    def __init__(self, root: Path, *, opening: bool = True, make: bool = True) -> None:
+    def __init__(
+        self, root: Path, *, opening: bool = True, make: bool = True, publish_at: int | None = None
+    ) -> None:
         self.root = root
         self.data = root / "data"
         self.published = root / "checkpoint"
         self.vkey = _core.vkey(ORIGIN, LOG_KEY)
         if make:
             (self.data / "opening").mkdir(parents=True)
-            Election(root)
+            Election(root).write_definition(DEFINITION, {**ELECTION, "publish_at": publish_at})
         self.definition = _core.Definition.load(root / "definition")
         self.roster = _core.Roster.load(root / "roster", self.definition)
         if make and opening:
@@ -74,14 +76,20 @@ class Night:
 
 
 def packet(
-    device: int, sequence: int, value: int = 0, *, attachments: Content = (), seed: bytes = b"\x11" * 32
+    device: int,
+    sequence: int,
+    value: int = 0,
+    *,
+    attachments: Content = (),
+    seed: bytes = b"\x11" * 32,
+    station: int = 7,
 ) -> _core.Statement:
     """A packet; `value` makes another payload of the same sequence. Its definition is nobody's."""
     previous = b"" if sequence == 1 else bytes(32)
     report: Content = (2, OPENED_AT, ((3, value),))
     if attachments:
         report = (5, attachments)
-    return statement("packet", (bytes(32), device, 7, sequence, previous, OPENED_AT, report), seed)
+    return statement("packet", (bytes(32), device, station, sequence, previous, OPENED_AT, report), seed)
 
 
 def twin(original: _core.Statement, number: int) -> _core.Statement:
@@ -90,5 +98,10 @@ def twin(original: _core.Statement, number: int) -> _core.Statement:
     return _core.decode(original.encoded[:-64] + forged)
 
 
-def submit(one: _core.Statement, route: str = "box:1", quota: int | None = QUOTA) -> Submission:
-    return Submission(one, OPENED_AT + 1, route, quota if one.kind == "packet" else None)
+def submit(
+    one: _core.Statement,
+    route: str = "box:1",
+    quota: int | None = QUOTA,
+    station_bytes: int | None = None,
+) -> Submission:
+    return Submission(one, OPENED_AT + 1, route, quota if one.kind == "packet" else None, station_bytes)

@@ -32,6 +32,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.feed = root / "feed"
+        self.hidden = root / "embargo"
         self.record = root / "data" / "last-snapshot"
         self.feed.mkdir(parents=True, exist_ok=True)
         self.record.parent.mkdir(exist_ok=True)
@@ -40,7 +41,8 @@ class Folder:
     @contextlib.contextmanager
     def open(self, make: Callable[[str], Disk] = CountingDisk) -> Iterator[Feed]:
         with make(str(self.feed)) as disk:
-            yield Feed(self.feed, self.record, disk, Log("publish", self.lines.append, lambda: 0))
+            log = Log("publish", self.lines.append, lambda: 0)
+            yield Feed(self.feed, self.record, disk, log, hidden=self.hidden)
 
     @property
     def events(self) -> list[str]:
@@ -59,6 +61,8 @@ class Folder:
         number = latest["snapshot"]
         assert self.read(f"snapshots/{number}.json") == data
         assert json.loads(self.read(f"snapshots/{number}.note")) == latest["snapshot"]
+        changes = self.read(f"snapshots/{number}.changes.json").decode()
+        assert changes == f"changes {number} {latest['life']}"
         for path, text in latest["files"].items():
             assert self.read(path) == text.encode()
         size = int(self.read("log/checkpoint").split(b"\n")[1])
@@ -83,8 +87,12 @@ def draft(number: int, life: str) -> Draft:
         checkpoint=f"log.example\n{10 * number}\nroot\n\n— log.example signature\n".encode(),
         old_size=10 * (number - 1),
         size=10 * number,
+        hidden_from=None,
+        lifts=False,
+        flags=(),
         stations=1,
         areas=1,
+        changes=f"changes {number} {life}".encode(),
     )
 
 

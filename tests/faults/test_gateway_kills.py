@@ -62,7 +62,9 @@ class Night:
         last = max(station.closes_at for station in made.definition.stations())
         clock = RehearsalClock(format_time(now), (Segment(last + HOUR, 1),))
         (root / "clock.json").write_bytes(clock.encode())
-        limits = Limits(device_requests_per_minute=1_000_000, entries_per_device=1_000_000)
+        limits = Limits(
+            device_requests_per_minute=1_000_000, entries_per_device=1_000_000, station_bytes_per_device=2**40
+        )
         listen = Listen(box=("127.0.0.1:0",), operations_ingest="127.0.0.1:0")
         (root / "tallygate.toml").write_bytes(render(Config(listen=listen, limits=limits)))
         self.vkey = VerifierKey.parse(made.log_vkey)

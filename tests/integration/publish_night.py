@@ -21,8 +21,9 @@ from gateway.ledger.follow import ALIVE_SECONDS, FollowServer
 from gateway.ledger.sqlite import SqliteLedger
 from gateway.publish.disk import Disk
 from gateway.publish.loop import Publisher
-from gateway.publish.press import NightSite, Press
+from gateway.publish.press import Press
 from gateway.publish.protocol import Builder
+from gateway.publish.sheet import NightSite
 from gateway.publish.snapshot import SnapshotBuilder
 from gateway.publish.tables import Tables
 from gateway.publish.writer import Feed
@@ -59,6 +60,7 @@ class Commission:
         self._night = night
         self._number = 1
         self._previous = _hash(night.decision_one())
+        self.reason = "Because."
 
     def decide(self, action: Content) -> list[_core.Statement]:
         """The next decision's signatures."""
@@ -68,7 +70,7 @@ class Commission:
             self._previous,
             self._number,
             OPENED_AT,
-            (("en", "Because."),),
+            (("en", self.reason),),
             action,
         )
         self._previous = _hash(content)
@@ -90,12 +92,15 @@ def _without_media(folder: Path, definition: bytes) -> None:
 class Publication:
     """The folder of a night with a feed, a ledger, and lives of its publisher."""
 
-    def __init__(self, root: Path) -> None:
-        self.night = Night(root)
+    def __init__(self, root: Path, *, publish_at: int | None = None, make: bool = True) -> None:
+        root.mkdir(exist_ok=True)
+        self.night = Night(root, publish_at=publish_at, make=make)
         self.root = root
-        _without_media(root / "information", self.night.definition.hash)
         self.feed = root / "feed"
-        self.feed.mkdir()
+        if make:
+            _without_media(root / "information", self.night.definition.hash)
+            self.feed.mkdir()
+        self.hidden = root / "embargo"
         self.record = self.night.data / "last-snapshot"
         self.socket = root / "ledger.sock"
         self.commission = Commission(self.night)
@@ -103,6 +108,8 @@ class Publication:
         self.log = Log("publish", self.lines.append, lambda: 0)
         self.clock = trio.testing.MockClock()
         self.sequence = 0
+        self.election_time = OPENED_AT + 120_000
+        self.room = True
         self.make_disk: Callable[[str], Disk] = Disk
         self.make_builder: Callable[[_core.Roster], Builder] = self.builder
 
@@ -145,6 +152,9 @@ class Publication:
             roster_folder=root / "roster",
             information=self.information,
             information_folder=root / "information",
+            informations=root / "informations",
+            shown=self.night.data / "information",
+            pause=self.night.data / "pause.json",
             rosters=root / "rosters",
             spool=self.night.data,
             snapshot_seed=SNAPSHOT_SEED,
@@ -156,12 +166,13 @@ class Publication:
         with self.make_disk(str(self.feed)) as disk:
             press = Press(
                 self.site(),
-                Feed(self.feed, self.record, disk, self.log),
+                Feed(self.feed, self.record, disk, self.log, hidden=self.hidden),
                 Tables(self.feed),
                 log=self.log,
                 metrics=metrics,
                 timer=self.clock.current_time,
                 real=self.now,
+                room=lambda: self.room,
             )
             with press:
                 press.recover()
@@ -216,6 +227,7 @@ class Life:
         self.server: FollowServer | None = None
         self._serving = trio.CancelScope()
         self.publisher: Publisher | None = None
+        self.press: Press | None = None
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -278,11 +290,12 @@ def live(publication: Publication, test: Callable[[Life], Awaitable[None]]) -> P
             life = Life(publication, ledger)
             found.append(life.metrics)
             with publication.press(life.metrics) as press:
+                life.press = press
                 life.publisher = Publisher(
                     press,
                     socket=publication.socket,
                     log_key=lambda: ledger.vkey,
-                    clock=ElectionClock(lambda: OPENED_AT + 120_000),
+                    clock=ElectionClock(lambda: publication.election_time),
                     log=publication.log,
                     metrics=life.metrics,
                 )

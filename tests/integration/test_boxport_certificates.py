@@ -68,6 +68,42 @@ def test_a_client_that_is_refused_learns_why(boxport_site: Site) -> None:
     trio.run(main, clock=MockClock())
 
 
+def test_a_refused_handshake_is_known_by_whom_its_certificate_names(
+    boxport_site: Site, tmp_path: Path
+) -> None:
+    site = boxport_site
+    pki = site.copy_pki(tmp_path)
+    lost = site.identity("box", 1)
+    (pki / "crl.pem").write_bytes(site.crl(lost))
+    ended = site.issue(
+        "ended",
+        uri="urn:tallygate:hill-country-2031-rehearsal:terminal:7",
+        validity=x.Validity(site.now - 3 * DAY, site.now - DAY),
+    )
+
+    async def main() -> None:
+        async with serving(site, FakeIntake(), pki=pki) as served:
+            for _ in range(2):
+                await refusal(served, lost)
+            await refusal(served, ended)
+            await refusal(served, None)
+            knocks = served.port.handshakes
+            revoked, expired = knocks.of(("box", 1)), knocks.of(("terminal", 7))
+            assert revoked.good_at is None
+            assert revoked.failed is not None
+            assert (revoked.failed.result, revoked.failed.times) == ("revoked", 2)
+            assert revoked.failed.peer.startswith("127.0.0.1:")
+            assert expired.failed is not None
+            assert expired.failed.result == "expired"
+            assert served.value("tallygate_recent_handshakes", result="refused") == 4
+            async with served.client(site.identity("box", 3)) as client:
+                assert (await client.post()).status == 201
+            assert knocks.of(("box", 3)).good_at is not None
+            assert served.value("tallygate_recent_handshakes", result="ok") == 1
+
+    trio.run(main, clock=MockClock())
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -13,9 +13,11 @@ import pytest
 import trio
 
 from gateway.base.config import Limits
+from gateway.base.media import MAX_PAPER
 from gateway.boxport.answers import WAITS
+from gateway.boxport.limits import SILENT_SECONDS
 from gateway.boxport.problems import KINDS
-from gateway.ledger.protocol import Retry, Standing
+from gateway.ledger.protocol import Named, Retry, Standing
 from tests.boxport_client import NOTE, STATEMENT, FakeIntake, Site, serving
 from tests.peers import require_program
 
@@ -49,6 +51,12 @@ def test_words_and_limits() -> None:
         f"| connections of one certificate holder | {defaults.connections_per_certificate}. ",
         f"| connections in all | {defaults.connections:,}. ",
         f"over one certificate | {defaults.entries_per_device} |",
+        f"packets name | {defaults.attachment_bytes_per_device:,} |",
+        f"… of a desk | {defaults.attachment_bytes_per_desk_station:,} more",
+        f"| a paper | its bytes ÷ {defaults.attachment_bytes_per_second:,} in seconds, and "
+        f"{defaults.request_seconds} s more; {SILENT_SECONDS} s without",
+        f"more than {MAX_PAPER:,} of a paper",
+        f"about one station | {defaults.station_bytes_per_device // 1024} KiB in the log",
     ):
         assert figure in DOCS
 
@@ -63,12 +71,14 @@ def test_whoever_is_told_when_is_told_by_the_code() -> None:
 def test_the_examples_with_curl(boxport_site: Site, tmp_path: Path) -> None:
     require_program("curl")
     commands = re.findall(r"^\$ (curl .*)$", DOCS, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     identity = boxport_site.identity()
     shutil.copy(identity.certificate, tmp_path / "box.pem")
     shutil.copy(identity.key, tmp_path / "box.key")
     shutil.copy(boxport_site.pki / "ca.pem", tmp_path / "ca.pem")
     (tmp_path / "statement.cose").write_bytes(STATEMENT)
+    scan = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
+    (tmp_path / "scan.png").write_bytes(scan)
 
     async def shell(command: str) -> str:
         run = partial(
@@ -84,7 +94,7 @@ def test_the_examples_with_curl(boxport_site: Site, tmp_path: Path) -> None:
     async def main() -> None:
         intake = FakeIntake()
         async with serving(boxport_site, intake) as served:
-            upload, ask, present = (
+            upload, ask, present, attach = (
                 command.replace("127.0.0.1:8443", str(served.address)) for command in commands
             )
             await shell(upload)
@@ -100,6 +110,11 @@ def test_the_examples_with_curl(boxport_site: Site, tmp_path: Path) -> None:
             assert json.loads(await shell(present))["device"] == 1
             assert [one for one, _, _ in intake.received] == [STATEMENT] * 2
             assert hashlib.sha256(STATEMENT).hexdigest() in (await shell("sha256sum statement.cose"))
+            sha256 = hashlib.sha256(scan).digest()
+            assert json.loads(await shell(attach))["code"] == "attachment.not_named"
+            intake.named[sha256] = (Named(1, 101, 2, len(scan)),)
+            assert json.loads(await shell(attach)) == {"sha256": sha256.hex(), "size": len(scan)}
+            assert (served.papers / sha256.hex()).read_bytes() == scan
             # A larger one is refused before curl has sent it, and curl understands.
             (tmp_path / "statement.cose").write_bytes(bytes(3_000_000))
             await shell(upload)

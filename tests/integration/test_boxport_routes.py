@@ -136,7 +136,10 @@ def test_every_role_comes_in_under_its_own_name(boxport_site: Site) -> None:
         ("GET", f"/v1/statements/{ID.upper()}"),
         ("GET", f"/v1/statements/{ID}0"),
         ("GET", f"/v1/statements//{ID}"),
-        ("PUT", f"/v1/attachments/{ID}"),
+        ("PUT", "/v1/attachments"),
+        ("PUT", "/v1/attachments/12"),
+        ("PUT", f"/v1/attachments/{ID.upper()}"),
+        ("PUT", f"/v1/attachments/{ID}/"),
         ("GET", "//v1/self"),
     ],
 )
@@ -160,6 +163,7 @@ def test_there_is_nothing_at_other_paths(boxport_site: Site, method: str, path: 
         ("PUT", "/v1/statements", "POST"),
         ("POST", "/v1/self", "GET"),
         ("POST", f"/v1/statements/{ID}", "GET"),
+        ("GET", f"/v1/attachments/{ID}", "PUT"),
     ],
 )
 def test_other_methods(boxport_site: Site, method: str, path: str, allowed: str) -> None:
@@ -176,7 +180,7 @@ def test_methods_that_nothing_here_takes_end_the_connection(boxport_site: Site) 
     async def test(_: Served, client: Client) -> None:
         await client.raw(b"DELETE /v1/self HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         reply = await client.reply()
-        assert (reply.status, reply.code, reply.headers["allow"]) == (405, "request.method", "GET, POST")
+        assert (reply.status, reply.code, reply.headers["allow"]) == (405, "request.method", "GET, POST, PUT")
         assert reply.headers["connection"] == "close"
         await client.ended()
 

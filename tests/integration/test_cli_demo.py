@@ -139,6 +139,10 @@ def test_in_a_pipe_it_ends_by_itself(demo: Callable[..., Demo], tmp_path: Path) 
     counted = STATIONS - 2
     assert f"{counted} of {STATIONS} stations; 1 held" in rest
     assert "exactly what the stations had counted" in rest
+    assert "disputed \N{RIGHTWARDS ARROW} reported" in rest
+    assert re.search(r"decision 2 is taken at entry \d+: in effect", rest)
+    assert re.search(r"right +papers +1 ", rest)
+    assert re.search(r"counted .* 0 disputed", rest)
     assert re.search(r"close to receipt +p50 [\d.]+ m?s, p99 [\d.]+ m?s", rest)
     assert re.search(r"close to public +p50 [\d.]+ m?s, p99 [\d.]+ m?s", rest)
     assert "nothing: " in rest
@@ -209,6 +213,16 @@ def test_a_gateway_that_dies_ends_it_with_its_last_words(demo: Callable[..., Dem
     assert "[demo.gateway]" in started.errors()
     assert str(night) in started.errors()
     assert night.exists()
+    until(lambda: not running_in(started.folder))
+
+
+def test_killed_it_leaves_nothing_running(demo: Callable[..., Demo]) -> None:
+    started = demo()
+    started.line(SERVING)
+    assert running_in(started.folder)
+    started.process.kill()
+    started.rest()
+    assert started.wait() == -signal.SIGKILL
     until(lambda: not running_in(started.folder))
 
 

@@ -229,6 +229,7 @@ def test_a_rehearsal_of_a_live_folder(tmp_path: Path, tallygate: Program) -> Non
         ("terminal", 3, 3, (12,), None),
         ("box", 4, 4, (13,), None),
         ("terminal", 5, 5, (13,), None),
+        ("desk", 6, 6, (), 1),
         ("courier", 5, None, (), 3),
         ("commission", 1, None, (), None),
         ("commission", 2, None, (), None),
@@ -486,9 +487,9 @@ def test_many_devices_are_made_by_several_processes(tmp_path: Path, monkeypatch:
     )
     assert made is not None
     found = lines(made.folder)
-    assert [line.id for line in found] == [*range(1, 401), 1, 2, 3]
-    assert made.roster.device_count == 400
-    assert ("making and enrolling keys", 300, 400) in steps
+    assert [line.id for line in found] == [*range(1, 402), 1, 2, 3]
+    assert made.roster.device_count == 401
+    assert ("making and enrolling keys", 300, 401) in steps
 
 
 def test_faults_of_the_folder_are_all_shown(tmp_path: Path, tallygate: Program) -> None:
@@ -508,7 +509,7 @@ def test_the_example(tmp_path: Path, tallygate: Program) -> None:
     assert definition.id == "hill-country-2031-rehearsal"
     election, _ = read_folder(EXAMPLE, rehearsal=True)
     assert election is not None
-    assert roster.device_count == sum(2 if station.box else 1 for station in election.stations)
+    assert roster.device_count == 1 + sum(2 if station.box else 1 for station in election.stations)
     assert len(definition.commission_keys) == 5
     assert definition.commission_quorum == 3
     assert len(list((night / "data" / "opening").iterdir())) == 3

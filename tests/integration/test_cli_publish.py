@@ -64,10 +64,15 @@ def refusal(night: Path) -> str:
     return found[1]
 
 
-def test_an_embargo_is_never_broken(tmp_path: Path) -> None:
+def test_an_embargo_that_could_not_be_kept(tmp_path: Path) -> None:
     night = make(tmp_path, "publish_at = 2031-10-05T22:00:00+06:00\n")
-    assert refusal(night) == "publish.embargo"
-    assert list((night / "feed").iterdir()) == []
+    (night / "embargo").chmod(0o755)
+    assert refusal(night) == "embargo.readable"
+    shutil.rmtree(night / "embargo")
+    (night / "embargo").symlink_to("feed/hidden")
+    (night / "feed" / "hidden").mkdir(mode=0o750)
+    assert refusal(night) == "embargo.folder"
+    assert [path.name for path in (night / "feed").iterdir()] == ["hidden"]
 
 
 def test_it_needs_the_key_of_snapshots_and_not_that_of_the_log(night: Path) -> None:

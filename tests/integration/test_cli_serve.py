@@ -571,7 +571,7 @@ def test_fewer_open_files_than_connections_are_a_warning(night: Path, gateways: 
     limited = gateways.start(["sh", "-c", f"ulimit -n 512; exec {' '.join(tallygate('ingest', night))}"])
     wait_ready(night, limited)
     [warning] = [line for line in limited.log() if line["event"] == "limits.files"]
-    assert (warning["open_files"], warning["needed"]) == (512, 4_224)
+    assert (warning["open_files"], warning["needed"]) == (512, 5_248)
     assert limited.end() == 0
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from clients.wire.messages import Messages
 from clients.wire.site import Address, Site
 from gateway import _core
 from gateway.election import build
+from gateway.feed.messages import load
 from gateway.run.night import NightKeys, opening
 from tests.integration.gateway_cli import Program
 from tests.unit.election_folder import write
@@ -60,6 +62,15 @@ def test_a_device_takes_it(night: Path, tallygate: Program) -> None:
     assert str(site.log_key) == vkey
     assert site.definition == _core.Definition.load(night / "definition").hash
     assert (site.election, site.mode) == ("test-1", "live")
+
+
+def test_texts_beside_it(night: Path, tallygate: Program, tmp_path: Path) -> None:
+    sign_the_opening(night)
+    file = tmp_path / "messages.json"
+    out = tallygate.good("site", night, "--address", "gateway.example:8443", "--messages", file)
+    assert Site.parse(out.encode(), "site.json").election == "test-1"
+    read = Messages.parse(file.read_bytes(), "messages.json")
+    assert read.sentence("H102", "kk") == load().codes["H102"]["kk"]
 
 
 def test_without_decision_1_the_log_has_no_name(night: Path, tallygate: Program) -> None:

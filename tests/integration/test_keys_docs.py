@@ -1,10 +1,12 @@
 """docs/keys.md can be typed: the ceremony and the request by OpenSSL, line for line, in a real shell."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import pytest
 from gateway.base.clock import system_clock
 from gateway.pki.authority import open_authority
 from gateway.pki.names import Holder
+from gateway.run.folder import NightFolder, read_ready
+from tests.integration.test_cli_serve import Gateways, tallygate
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "keys.md").read_text()
@@ -43,7 +47,7 @@ def test_the_ceremony(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "stick").mkdir()
     lines = [line.replace("/media/stick", str(tmp_path / "stick")) for line in typed("The ceremony")]
-    assert len(lines) == 16
+    assert len(lines) == 20
     shell(tmp_path, lines[:1])
     toml = tmp_path / "hill" / "election.toml"
     # The example closes in one certain year; this test is for all years.
@@ -59,13 +63,62 @@ def test_the_ceremony(tmp_path: Path) -> None:
     boxes = (tmp_path / "hill" / "devices.csv").read_text().count("box")
     assert f"{boxes} enrolled" in said
     assert f"{boxes} keys written" in said
-    assert "results.hill-country.example/hill-country-2031" in said
+    assert "origin       results.hill-country.example/hill-country-2031" in said
+    assert "signed by    member 1, member 3, member 4; 3 must, that is enough" in said
     assert (tmp_path / "box-101" / "tls.pem").exists()
     night = tmp_path / "night" / "pki"
     assert {path.name for path in night.iterdir()} == {"ca.pem", "crl.pem", "server.key", "server.pem"}
     with open_authority(tmp_path / "hill-ca", now=system_clock()) as ca:
         for holder in (Holder("device", 101), Holder("courier", 1), Holder("commission", 5)):
             assert ca.index.latest(holder) is not None
+    gateways = Gateways(tmp_path)
+    try:
+        live(tmp_path, gateways)
+    finally:
+        gateways.stop()
+
+
+def live(folder: Path, gateways: Gateways) -> None:
+    """The night that the ceremony has made is served, and the commission decides with its own keys."""
+    night = folder / "night"
+    config = night / "tallygate.toml"
+    text = re.sub(r":(8443|8080|964[0-3])\b", ":0", config.read_text())
+    config.write_text(re.sub(r"(?m)^start = .*", 'start = ["ingest", "publish"]', text))
+    said = shell(
+        folder,
+        [
+            "tallygate pki server hill-ca --name 127.0.0.1 --replace",
+            "cp hill-ca/server.pem hill-ca/server.key hill-ca/crl.pem night/pki",
+            "tallygate open night opening.json",
+        ],
+    )
+    assert "3 signatures of decision 1" in said
+    running = gateways.start(tallygate("serve", night))
+    ready = read_ready(NightFolder(night).ready("ingest"))
+    while ready is None or not (night / "feed" / "latest.json").exists():
+        assert running.process.poll() is None, running.said()
+        time.sleep(0.01)
+        ready = read_ready(NightFolder(night).ready("ingest"))
+    port = ready.box[0].rpartition(":")[2]
+    line = (
+        "--site site.json --certificate hill-ca/certificates/commission-2.pem --tls-key member-2/keys/tls.key"
+    )
+    sign = "tallygate-decide sign decision-2.json --feed night/feed --yes --key"
+    said = shell(
+        folder,
+        [
+            f"tallygate site night --address 127.0.0.1:{port} > site.json",
+            "tallygate-decide prepare night/feed "
+            "close --station all --at 2099-01-01T00:00:00Z --reason en=Snow",
+            *(f"{sign} member-{n}/keys/sign.key" for n in (2, 4, 5)),
+            f"tallygate-decide submit decision-2.json --feed night/feed {line}",
+            "tallygate-decide list night/feed",
+            "tallygate-observe verify night/feed",
+        ],
+    )
+    assert "decision 2 is taken at entry 5: in effect" in said
+    assert "decision 1   IN EFFECT, taken at entry 2: open the log results.hill-country.example/" in said
+    assert json.loads((night / "feed" / "latest.json").read_bytes())["mode"] == "live"
 
 
 @pytest.mark.peer

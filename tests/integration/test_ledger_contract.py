@@ -1,9 +1,12 @@
 """What every store of the ledger promises. Another store joins by one more maker in `STORES`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway import _core
 from gateway.base.errors import TallygateError
@@ -20,7 +23,7 @@ from gateway.ledger.protocol import (
     Refused,
     Submission,
 )
-from tests.faults.night import OPENED_AT, Night, packet, submit, twin
+from tests.faults.night import OPENED_AT, QUOTA, Night, packet, submit, twin
 
 Maker = Callable[[Night], Ledger]
 
@@ -191,6 +194,69 @@ def test_a_quota_counts_the_new_entries_of_a_device_and_route(store: Store) -> N
     ]
 
 
+def test_a_device_has_so_many_bytes_about_one_station(store: Store) -> None:
+    packets = [packet(1, number) for number in range(1, 6)]
+    quota = sum(len(one.encoded) for one in packets[:3])
+    more = quota + len(packets[3].encoded)
+    batch = [submit(one, "box:1", QUOTA, quota) for one in packets[:4]]
+    assert store.standings(batch) == ["accepted"] * 3 + ["limit.device"]
+    refused = store.ledger.append([batch[3]])[0]
+    assert isinstance(refused, Refused)
+    assert (refused.retry, "station_bytes_per_device" in refused.detail) == ("later", True)
+    for _ in range(2):
+        # Over no other certificate either; about another station and of another device as before.
+        assert store.standings([submit(packets[3], "courier:1", QUOTA, quota)]) == ["limit.device"]
+        assert store.standings(batch[:3]) == ["duplicate"] * 3
+        store.again()
+    other = [packet(1, 9, station=8), packet(2, 1)]
+    assert store.standings([submit(one, "box:1", QUOTA, quota) for one in other]) == ["accepted"] * 2
+    assert store.standings([submit(packets[3], "box:1", QUOTA, more)]) == ["accepted"]
+    assert store.standings([submit(packets[4], "box:1", QUOTA, more)]) == ["limit.device"]
+
+
+_SENT = st.lists(
+    st.tuples(
+        st.sampled_from((1, 1, 1, 2)), st.sampled_from((7, 7, 7, 8)), st.integers(8, 16), st.booleans()
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sent=_SENT,
+    quota=st.sampled_from((3_000, 17_000, 33_000)),
+    cuts=st.sets(st.integers(0, 60)),
+    restarts=st.sets(st.integers(0, 60), max_size=3),
+)
+def test_bytes_are_counted_as_if_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    sent: list[tuple[int, int, int, bool]],
+    quota: int,
+    cuts: set[int],
+    restarts: set[int],
+) -> None:
+    """Whatever the batches, restarts and routes, and whether a device has enough to be added up or not."""
+    store = Store(tmp_path_factory.mktemp("bytes"), STORES["sqlite"])
+    held: Counter[tuple[int, int]] = Counter()
+    waiting: list[Submission] = []
+    expected: list[str] = []
+    for place, (device, station, papers, carried) in enumerate(sent):
+        attachments = tuple((bytes([paper]) * 32, 1, 1_000, 1, 1) for paper in range(papers))
+        one = packet(device, place + 1, attachments=attachments, station=station)
+        fits = held[device, station] + len(one.encoded) <= quota
+        held[device, station] += len(one.encoded) if fits else 0
+        waiting.append(submit(one, "courier:1" if carried else f"box:{device}", QUOTA, quota))
+        expected.append("accepted" if fits else "limit.device")
+        if place in cuts or place in restarts or place == len(sent) - 1:
+            assert store.standings(waiting) == expected
+            waiting, expected = [], []
+        if place in restarts:
+            store.again()
+    store.ledger.close()
+
+
 def test_decisions_have_no_quota_and_no_conflict(store: Store) -> None:
     decisions = [store.night.decision(2, 1, f"Reason {number}.") for number in range(300)]
     assert store.standings([submit(one, "commission:1") for one in decisions]) == ["accepted"] * 300
@@ -246,6 +312,42 @@ def test_papers_that_logged_packets_name(store: Store) -> None:
     store.ledger.store_attachment(Attachment(first, 1_000, 1, OPENED_AT + 5))
     assert store.ledger.attachment(first) == stored
     assert store.again().attachment(first) == stored
+
+
+def test_bytes_of_stored_papers_by_device(store: Store) -> None:
+    first, second = b"\x01" * 32, b"\x02" * 32
+    # The first is named by both, and by one of them for two stations; nobody names the third.
+    papers = ((first, 1, 1_000, 1, 1), (second, 3, 20, 2, 1))
+    store.ledger.append(
+        [
+            submit(packet(1, 1, attachments=papers)),
+            submit(packet(1, 2, attachments=papers[:1], station=8)),
+            submit(packet(2, 1, attachments=papers[:1])),
+        ]
+    )
+    assert store.ledger.stored_bytes() == {}
+    store.ledger.store_attachment(Attachment(first, 1_000, 1, OPENED_AT))
+    store.ledger.store_attachment(Attachment(bytes(32), 7, 1, OPENED_AT))
+    assert store.ledger.stored_bytes() == {1: 1_000, 2: 1_000}
+    store.ledger.store_attachment(Attachment(second, 20, 3, OPENED_AT))
+    assert store.again().stored_bytes() == {1: 1_020, 2: 1_000}
+
+
+def test_refusals_are_found_by_their_devices(store: Store) -> None:
+    def refusal(number: int, device: int | None) -> Refusal:
+        return Refusal(OPENED_AT + number, "statement.signature", device, bytes([number]) * 32, b"")
+
+    found = [refusal(1, 1), refusal(2, None), refusal(3, 2), refusal(4, 1), refusal(5, 256)]
+    for one in found:
+        store.ledger.refuse(one)
+    store.ledger.write_refusals()
+    for _ in range(2):
+        assert store.ledger.refusals_of([1], 10) == [found[3], found[0]]
+        assert store.ledger.refusals_of([1, 2], 2) == [found[3], found[2]]
+        assert store.ledger.refusals_of([256], 10) == [found[4]]
+        assert store.ledger.refusals_of([3], 10) == []
+        assert store.ledger.refusals_of([], 10) == []
+        store.again()
 
 
 def test_refusals_are_written_with_the_next_batch_up_to_a_quota(store: Store) -> None:

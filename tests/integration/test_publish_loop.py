@@ -22,6 +22,7 @@ from gateway.publish.protocol import Draft, GateError
 from gateway.publish.snapshot import SnapshotBuilder
 from tests.faults.feed_disk import FailingDisk
 from tests.integration.publish_night import SNAPSHOT_SEED, SOFTWARE, Life, Publication, live, unlink
+from tests.unit.feed_helpers import root_of, tally_of
 from tests.unit.wire_election import ROSTER, write
 
 PAUSE, RESUME = (6,), (7,)
@@ -44,7 +45,7 @@ def test_what_is_logged_is_published(publication: Publication) -> None:
             life.add(5)
             await life.pass_time(APART_SECONDS)
             second = await life.snapshot(2)
-            assert (second.log.size, second.tally.turnout.identified) == (7, 5)
+            assert (second.log.size, tally_of(second).turnout.identified) == (7, 5)
 
     live(publication, test)
     assert [latest.snapshot for latest in publication.snapshots()] == [1, 2]
@@ -108,7 +109,7 @@ def test_a_pause_of_the_commission_keeps_the_figures(publication: Publication) -
             life.decide(RESUME)
             await life.pass_time(APART_SECONDS)
             after = await life.snapshot(4)
-            assert (after.paused, after.log.size, after.tally.turnout.identified) == (None, 10, 4)
+            assert (after.paused, after.log.size, tally_of(after).turnout.identified) == (None, 10, 4)
 
     metrics = live(publication, test)
     assert value(metrics, "tallygate_publication_paused", by="commission") == 0
@@ -161,7 +162,7 @@ def test_the_gate_keeps_the_last_good_figures_until_a_restart(publication: Publi
     async def mended(life: Life) -> None:
         async with life.serving():
             latest = await life.snapshot(4)
-            assert (latest.paused, latest.log.size, latest.tally.turnout.identified) == (None, 13, 11)
+            assert (latest.paused, latest.log.size, tally_of(latest).turnout.identified) == (None, 13, 11)
 
     live(publication, mended)
     assert len(publication.snapshots()) == 4
@@ -219,7 +220,8 @@ def named(publication: Publication) -> dict[str, bytes]:
 
 def _areas(publication: Publication) -> set[str]:
     latest = publication.latest()
-    found = {f"areas/{latest.root.area}/{latest.root.sha256}.json"}
+    root = root_of(latest)
+    found = {f"areas/{root.area}/{root.sha256}.json"}
     waiting = list(found)
     while waiting:
         area = json.loads((publication.feed / waiting.pop()).read_bytes())
@@ -243,8 +245,8 @@ def test_what_is_derived_comes_back_byte_for_byte(
     live(publication, three)
     before = named(publication)
     assert {path.split("/")[0] for path in before} == {
-        "areas", "decisions", "definition", "information", "keys", "latest.json", "log", "roster",
-        "snapshots", "stations",
+        "areas", "decisions", "definition", "information", "keys", "latest.json", "log", "messages.json",
+        "roster", "schemas", "snapshots", "stations",
     }  # fmt: skip
     if not clean:
         record = publication.record.read_bytes()

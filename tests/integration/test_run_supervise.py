@@ -79,6 +79,7 @@ class Supervised:
         for name in ("run", "starts"):
             (root / name).mkdir()
         (root / "plan.json").write_text(json.dumps(plan))
+        self.supervisor: int | None = None
         self.lines: list[str] = []
         self.systemd = Told()
         self._tell, self._told = trio.open_memory_channel[ReadyFile](10)
@@ -102,6 +103,7 @@ class Supervised:
             command=lambda role: (*program, str(self.night.root), role),
             environment={},
             ready=lambda role, ready: self._tell.send_nowait(ready),
+            supervisor=self.supervisor,
         )
 
     def run(self, test: Callable[["Supervised"], Awaitable[None]]) -> None:
@@ -148,6 +150,24 @@ def test_a_role_starts_is_ready_and_ends_with_a_signal(tmp_path: Path, number: s
     assert served.events == ["started"]
     assert served.systemd.heard == ["ready running: ingest", "stopping"]
     assert served.systemd.alive_signs
+    assert not (tmp_path / "orphaned").exists()
+
+
+def test_it_ends_gracefully_when_whoever_has_started_it_is_gone(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+
+    async def test(served: Supervised) -> None:
+        ready = await served.next_ready()
+        assert is_alive(ready.pid)
+        os.close(theirs)
+
+    served = Supervised(tmp_path, ["serve"])
+    served.supervisor = ours
+    served.run(test)
+    os.close(ours)
+    assert served.events == ["started"]
+    assert served.systemd.heard == ["ready running: ingest", "stopping"]
+    # The role was told, and did not have to find out.
     assert not (tmp_path / "orphaned").exists()
 
 

@@ -1,5 +1,6 @@
 """`verify_night` on real ledgers, of running and stopped nights; `Examination` on logs that are wrong."""
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -105,6 +106,25 @@ def test_a_good_night(monkeypatch: pytest.MonkeyPatch, night: Logged, source: st
         devices=2,
         published=head.size,
     )
+
+
+@pytest.mark.parametrize("source", ["running", "stopped"])
+def test_papers_have_the_hash_that_is_their_name(night: Logged, source: str) -> None:
+    fill(night)
+    folder = night.folder.attachments
+    folder.mkdir()
+    for data in (b"one", b"two", b"three"):
+        (folder / hashlib.sha256(data).hexdigest()).write_bytes(data)
+    (folder / f".{'ab' * 32}.0123456789abcdef.tmp").write_bytes(b"coming in")
+    verdict = night.running() if source == "running" else night.stopped()
+    assert (verdict.papers, verdict.fault_count) == (3, 0)
+    (folder / hashlib.sha256(b"two").hexdigest()).write_bytes(b"tw0")
+    (folder / hashlib.sha256(b"three").hexdigest()).unlink()
+    (folder / "note.txt").write_bytes(b"somebody's")
+    verdict = night.running() if source == "running" else night.stopped()
+    assert (verdict.papers, verdict.fault_count) == (1, 2)
+    assert hashlib.sha256(b"two").hexdigest() in verdict.faults[0]
+    assert "note.txt" in verdict.faults[1]
 
 
 def test_what_is_committed_meanwhile_is_another_verifications(night: Logged) -> None:

@@ -22,6 +22,7 @@ from gateway.sequencer.protocol import Role
 from gateway.sequencer.sequencer import REFUSALS_SECONDS, Sequencer
 from tests.unit.sequencer_helpers import (
     BOX,
+    CAPITAL_DESK,
     CLOSES_8,
     CLOSES_11,
     DESK,
@@ -158,6 +159,58 @@ def test_quotas(scene: Scene) -> None:
         assert found == ["accepted"] * 5 + ["limit.device"]
 
     perform(scene, act, limits=Limits(entries_per_device=2, entries_per_desk_station=3))
+
+
+def test_a_station_as_operators_see_it(scene: Scene) -> None:
+    async def act(stage: Stage) -> None:
+        now = await stage.sequencer.station(8)
+        assert now is not None
+        assert (now.closes_at, now.cancelled, now.refusals) == (CLOSES_8, False, ())
+        assert [(one.device, one.kind, one.revoked, one.last) for one in now.devices] == [
+            (BOX, "box", False, None),
+            (TERMINAL, "terminal", False, None),
+            (DESK, "desk", False, None),
+            (CAPITAL_DESK, "desk", False, None),
+        ]
+        assert await stage.sequencer.station(999) is None
+        packet = scene.packet(BOX, 3)
+        assert await stage.verdict(packet) == "accepted"
+        assert await stage.verdict(b"rubbish") == "statement.malformed"
+        assert await stage.verdict(b"more rubbish", "box", SECOND_BOX) == "statement.malformed"
+        # A revoked box takes the first one's place; the station closes later, and is cancelled.
+        for action in ((3, SECOND_BOX, 8, BOX), (2, SECOND_BOX), (11, 8, CLOSES_8 + 1), (12, 8)):
+            await decide(stage, scene.decision(action))
+        stage.seconds += REFUSALS_SECONDS
+        assert await stage.verdict(b"rubbish again") == "statement.malformed"
+        now = await stage.sequencer.station(8)
+        assert now is not None
+        assert (now.closes_at, now.cancelled) == (CLOSES_8 + 1, True)
+        assert [(one.device, one.revoked) for one in now.devices] == [
+            (TERMINAL, False),
+            (SECOND_BOX, True),
+            (DESK, False),
+            (CAPITAL_DESK, False),
+        ]
+        assert [(one.code, one.device) for one in now.refusals] == [("statement.malformed", SECOND_BOX)]
+        other = await stage.sequencer.station(11)
+        assert other is not None
+        last = next(one.last for one in other.devices if one.device == SECOND_BOX)
+        assert last is None
+
+    perform(scene, act)
+
+
+def test_a_desk_cannot_aim_all_its_entries_at_one_station(scene: Scene) -> None:
+    packets = [scene.packet(DESK, number, station=8) for number in range(1, 5)]
+    limits = Limits(station_bytes_per_device=sum(map(len, packets[:3])))
+
+    async def act(stage: Stage) -> None:
+        found = [await stage.verdict(one, "desk", DESK) for one in packets]
+        assert found == ["accepted"] * 3 + ["limit.device"]
+        assert await stage.verdict(scene.packet(DESK, 5, station=9), "desk", DESK) == "accepted"
+        assert await stage.verdict(packets[0], "desk", DESK) == "duplicate"
+
+    perform(scene, act, limits=limits)
 
 
 def test_a_member_of_the_commission_has_so_many_bytes_of_decisions(scene: Scene) -> None:

@@ -182,6 +182,42 @@ def test_a_large_file_whole_and_in_parts(root: Path) -> None:
     trio.run(Served(root).run, test)
 
 
+@pytest.mark.parametrize(
+    ("start", "media_type", "suffix"),
+    [
+        (b"%PDF-1.7", "application/pdf", ".pdf"),
+        (b"\x89PNG\r\n\x1a\n", "image/png", ".png"),
+        (b"\xff\xd8\xff\xdb", "image/jpeg", ".jpg"),
+        (b"II*\x00", "image/tiff", ".tif"),
+        (b"MM\x00*", "image/tiff", ".tif"),
+        # Such a file is in no feed of ours; whoever puts it there gets no page out of it.
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "application/octet-stream", ""),
+        (b"", "application/octet-stream", ""),
+    ],
+)
+def test_a_paper_is_a_download_of_its_medium_that_may_do_nothing(
+    root: Path, start: bytes, media_type: str, suffix: str
+) -> None:
+    data = start + bytes(100_000) if start else b""
+    (root / "attachments").mkdir()
+    (root / "attachments" / HASH).write_bytes(data)
+
+    async def test(served: Served) -> None:
+        status, fields, body = await served.get(f"/attachments/{HASH}")
+        assert (status, body) == (200, data)
+        assert fields["content-type"] == media_type
+        assert fields["content-disposition"] == f'attachment; filename="{HASH[:16]}{suffix}"'
+        assert fields["x-content-type-options"] == "nosniff"
+        assert "sandbox" in fields["content-security-policy"].split("; ")
+        assert fields["cache-control"] == "public, max-age=31536000, immutable"
+        if data:
+            status, part, body = await served.get(f"/attachments/{HASH}", range="bytes=1-9")
+            assert (status, body, part["content-type"]) == (206, data[1:10], media_type)
+            assert part["content-disposition"] == fields["content-disposition"]
+
+    trio.run(Served(root).run, test)
+
+
 def test_ten_thousand_requests_on_one_connection(root: Path) -> None:
     async def test(served: Served) -> None:
         async with served.connect() as reader:

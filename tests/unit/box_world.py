@@ -1,5 +1,6 @@
 """A device and the gateways that it can reach, without a network: what the tests of sending share."""
 
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from trio.testing import MockClock
 
 from clients.box import folder, receipts, sign
 from clients.box.outbox import Letter, Outbox
+from clients.box.papers import PaperEvent, PaperSender
 from clients.box.send import (
     Event,
     Sender,
@@ -53,6 +55,25 @@ class Sent:
 Reply = Callable[[Sent], Answer | WireError]
 
 
+class Uploaded:
+    """A paper as a gateway has seen it."""
+
+    def __init__(self, address: Address, sha256: str, media_type: str, at: float) -> None:
+        self.address = address
+        self.sha256 = sha256
+        self.media_type = media_type
+        self.at = at
+
+
+PaperReply = Callable[[Uploaded], Answer | WireError]
+
+
+def kept(uploaded: Uploaded, status: int = 201) -> Answer:
+    """What a gateway says that keeps a paper."""
+    body = f'{{"sha256":"{uploaded.sha256}","size":1}}'.encode()
+    return Answer(status, {"content-type": "application/json"}, body)
+
+
 class World:
     """A device with statements, and the gateways that it can reach.
 
@@ -60,13 +81,18 @@ class World:
         reply: what a gateway says to a request; the default is a good receipt.
         dialled: what happens to a connection: nothing, or an error.
         closes: the gateway ends the connection after each answer.
+        paper_reply: what it says to a paper; the default is that it keeps it.
+        paper_seconds: how long a paper takes.
     """
 
     def __init__(self, device: Path) -> None:
         self.device = device
         self.log = TestLog()
         self.sent: list[Sent] = []
-        self.events: list[Event] = []
+        self.uploaded: list[Uploaded] = []
+        self.paper_reply: PaperReply = kept
+        self.paper_seconds = 0.0
+        self.events: list[Event | PaperEvent] = []
         self.calls: list[tuple[Address, float]] = []
         self.reply: Reply = self.good
         self.dialled: Callable[[Address], WireError | None] = lambda _: None
@@ -96,6 +122,26 @@ class World:
             chance=self.chance,
             again=again,
         )
+
+    def paper_sender(self, outbox: Outbox, *, again: bool = False) -> PaperSender:
+        """A sender of papers to these gateways."""
+        return PaperSender(
+            outbox, (A, B), dial=self._dial, tell=self.events.append, chance=self.chance, again=again
+        )
+
+    def run_papers(self, *, once: bool = False, again: bool = False) -> list[str]:
+        """Send papers; what is left."""
+        self.uploaded.clear()
+        self.events.clear()
+        self.calls.clear()
+
+        async def main() -> list[str]:
+            with receipts.sending(self.device):
+                sender = self.paper_sender(Outbox(self.device, self.log.vkey), again=again)
+                await sender.run(once=once)
+                return [paper.sha256.hex() for paper in sender.left]
+
+        return trio.run(main, clock=MockClock(autojump_threshold=0))
 
     def run(
         self, *, once: bool = False, again: bool = False, addresses: tuple[Address, ...] = (A, B)
@@ -131,7 +177,7 @@ class World:
         """Which statement was sent when."""
         return [(sent.sequence, sent.at) for sent in self.sent]
 
-    def of(self, *kinds: type[Event]) -> list[Event]:
+    def of(self, *kinds: type[Event | PaperEvent]) -> list[Event | PaperEvent]:
         return [event for event in self.events if isinstance(event, kinds)]
 
     def stored(self) -> list[int]:
@@ -164,6 +210,19 @@ class FakeLine:
         self._world.sent.append(sent)
         self.open = not (last or self._world.closes)
         answer = self._world.reply(sent)
+        if isinstance(answer, WireError):
+            raise answer
+        return answer
+
+    async def upload(self, path: str, body: bytes, *, media_type: str, last: bool = False) -> Answer:
+        assert self.open
+        begin, _, name = path.rpartition("/")
+        assert (begin, name) == ("/v1/attachments", hashlib.sha256(body).hexdigest())
+        await trio.sleep(self._world.paper_seconds)
+        uploaded = Uploaded(self._address, name, media_type, self._world.now())
+        self._world.uploaded.append(uploaded)
+        answer = self._world.paper_reply(uploaded)
+        self.open = not (last or self._world.closes)
         if isinstance(answer, WireError):
             raise answer
         return answer

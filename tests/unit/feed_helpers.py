@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gateway import _core
-from gateway.feed.models import Software
+from gateway.feed.models import Latest, RootRef, Software
+from gateway.feed.objects import Area, Row
 from gateway.ledger.protocol import Head
 from gateway.publish.protocol import Draft
 from gateway.publish.snapshot import SnapshotBuilder
@@ -46,6 +47,7 @@ class Publisher:
         self.signer = _core.NoteSigner(origin, seeds[0])
         self.snapshot_seed = seeds[1]
         self.unusable = tuple(unusable)
+        self.started = STARTED
         self.drafts: list[Draft] = []
         self.files: dict[str, bytes] = {}
         self.builder = self.fresh()
@@ -104,12 +106,24 @@ class Publisher:
 
     @property
     def now(self) -> int:
-        return STARTED + 1_000 * self.number
+        return self.started + 1_000 * self.number
 
 
-def publisher(root: Path, log: Log) -> Publisher:
+def root_of(latest: Latest) -> RootRef:
+    """The root that a snapshot without embargo names."""
+    assert latest.root is not None
+    return latest.root
+
+
+def tally_of(latest: Latest) -> Area[Row]:
+    """The root's object in a snapshot without embargo."""
+    assert latest.tally is not None
+    return latest.tally
+
+
+def publisher(root: Path, log: Log, publish_at: int | None = None) -> Publisher:
     """Of a drawn or written log."""
-    scene = Scene(root, log)
+    scene = Scene(root, log, publish_at)
     definition = _core.Definition.load(root / "definition")
     rosters = [_core.Roster.load(root / name, definition) for name in tally_logs.ROSTERS]
     return Publisher(definition, rosters, scene.statements, unusable=[tally_logs.UNUSABLE])

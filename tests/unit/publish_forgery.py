@@ -16,7 +16,7 @@ from gateway.feed import layout
 from gateway.feed.models import Paused
 from gateway.publish.gate import Candidate, Gate
 from gateway.publish.protocol import FeedFile, GateError
-from tests.unit.feed_helpers import Publisher
+from tests.unit.feed_helpers import Publisher, root_of
 
 Json: TypeAlias = "int | str | list[Json] | dict[str, Json] | None"
 
@@ -134,7 +134,7 @@ def published_areas(published: Publisher) -> dict[int, FeedFile]:
     if not published.drafts:
         return {}
     found: dict[int, FeedFile] = {}
-    waiting = [(1, published.drafts[-1].snapshot.root.sha256)]
+    waiting = [(1, root_of(published.drafts[-1].snapshot).sha256)]
     while waiting:
         number, sha256 = waiting.pop()
         path = layout.area(number, bytes.fromhex(sha256))

@@ -182,12 +182,16 @@ class WatchingLedger:
         written: how many refusals there were at each `write_refusals`.
         committing: is set, on the event loop, when `append` has been called.
         most_readers: how many asked for a receipt at once.
+        named_: the papers that packets name.
+        papers: those that were stored.
     """
 
     def __init__(self, *, opened: bool = True) -> None:
         self.batches: list[list[Submission]] = []
         self.entries_: list[Submission] = []
         self.refused: list[Refusal] = []
+        self.named_: dict[bytes, list[Named]] = {}
+        self.papers: dict[bytes, Attachment] = {}
         self.routes: list[str | None] = []
         self.written: list[int] = []
         self.poison: bytes | None = None
@@ -301,14 +305,27 @@ class WatchingLedger:
     def refusals(self, limit: int) -> list[Refusal]:
         return self.refused[::-1][:limit]
 
+    def refusals_of(self, devices: Sequence[int], limit: int) -> list[Refusal]:
+        assert threading.get_ident() != self._loop, "a lookup on the event loop"
+        self._raise()
+        return [one for one in self.refused[::-1] if one.device in devices][:limit]
+
     def named(self, sha256: bytes) -> list[Named]:
-        raise AssertionError("the sequencer does not ask for papers")
+        assert threading.get_ident() != self._loop, "a lookup on the event loop"
+        self._raise()
+        return self.named_.get(sha256, [])
 
     def store_attachment(self, attachment: Attachment) -> None:
-        raise AssertionError("the sequencer does not store papers")
+        assert threading.get_ident() != self._loop, "a transaction on the event loop"
+        self._raise()
+        self.papers[attachment.sha256] = attachment
 
     def attachment(self, sha256: bytes) -> Attachment | None:
-        raise AssertionError("the sequencer does not ask for papers")
+        self._raise()
+        return self.papers.get(sha256)
+
+    def stored_bytes(self) -> dict[int, int]:
+        raise AssertionError("the sequencer does not add papers up")
 
     def close(self) -> None:
         self.failure = LedgerFailedError("closed")

@@ -46,8 +46,8 @@ DEFINITION: Tables = {
     "contests": [
         "contest,kind,area,seats,marks,preferences,method,share_of,threshold,threshold_of,threshold_area,"
         "threshold_area_level,seat_cap,quorum,quorum_of,name",
-        "1,list,,9,@marks@,@preferences@,hare,@share_of@,,,,,,,,Parliament",
-        "2,referendum,,1,1,0,majority,@share_of@,,,,,,,,Question",
+        "1,list,,9,@marks@,@preferences@,@method@,@share_of@,@limits@,Parliament",
+        "2,referendum,,1,1,0,@question@,@share_of@,,,,,,,,Question",
     ],
     "choices": [
         "contest,choice,kind,list,label,name",
@@ -69,6 +69,8 @@ DEFINITION: Tables = {
     "figures": ["code,figure,name", "100,observers,Observers", "105,torn,Torn"],
     "checks": ["check,severity,left,op,right,tolerance"],
 }
+# Words of the tables that a written log may leave out.
+UNSAID = {"method": "hare", "limits": ",,,,,,", "question": "majority"}
 CHECKS = (
     "2,hard,in_box,<=,issued+issued_early,0",
     "3,soft,valid+valid,=,in_box,40",
@@ -217,11 +219,11 @@ class Drawing:
 class Scene:
     """An election in folders, and the statements of its log."""
 
-    def __init__(self, root: Path, log: Log) -> None:
+    def __init__(self, root: Path, log: Log, publish_at: int | None = None) -> None:
         self.root = root
         self.log = log
         folder = self._folder("definition")
-        words = dict(log.words)
+        words = UNSAID | dict(log.words)
         tables = {name: [_filled(line, words) for line in lines] for name, lines in DEFINITION.items()}
         tables["checks"] = [*tables["checks"], *log.checks]
         rules = ELECTION["rules"]
@@ -231,6 +233,7 @@ class Scene:
             **ELECTION,
             "opens_at": OPENS,
             "closes_at": CLOSES,
+            "publish_at": publish_at,
             "headline": log.headline,
             "rules": {**rules, **dict(log.rules)},
             "commission": commission,
@@ -552,6 +555,9 @@ def logs(draw: DrawFn, least: int = 3, most: int = 40) -> Log:
         ("marks", draw(one("1", "1", "2", "1000"))),
         ("preferences", draw(one("0", "1", "1", "1", "1000"))),
         ("share_of", draw(one("valid", "votes", "in_box", "registered"))),
+        ("method", draw(one("plurality", "majority", "hare", "dhondt", "sainte-lague"))),
+        ("limits", draw(one(",,,,,,", "500,votes,,,,,", "500,valid,50,region,5000,1,registered"))),
+        ("question", draw(one("majority", "plurality"))),
     )
     checks = tuple(line for line in CHECKS if draw(up_to(3)) == 0)
     signers = one((0, 1), (0, 1), (1, 2), (0, 1, 2), (2,))

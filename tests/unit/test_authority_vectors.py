@@ -77,8 +77,8 @@ class Packets:
             for station, contest, source, packet, definition in case.choosable
         ]
 
-    def choosable(self, choice: Choice) -> bytes | None:
-        return next((named[4] for named in self.named if named[:4] == choice), None)
+    def choosable(self, choice: Choice) -> bytes | str:
+        return next((named[4] for named in self.named if named[:4] == choice), "not chosen here")
 
 
 def log_of(case: DecisionsCase) -> list[bytes]:

@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from clients.box import folder
 from clients.box.board import Board, span
-from clients.box.outbox import Outbox
+from clients.box.outbox import Outbox, Paper
+from clients.box.papers import PaperRefused, PaperTaken, PaperUnread
 from clients.box.send import ClockOff, Delivered, Failed, Refused, Resting, Unstored
 from clients.wire.answers import Logged, Refusal
 from clients.wire.errors import WireError
@@ -162,3 +163,29 @@ def test_a_countdown_on_a_terminal_only(board: Board, monkeypatch: pytest.Monkey
         "",
     ]
     assert max(map(len, lines)) == 59
+
+
+def test_papers_in_words(board: Board, outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(outbox.letters[0], b"\xab" * 32, 2, 48_211, here=True, taken=False)
+    words = "png of 48,211 bytes, statement 1: abababababababab…"
+    refusal = Refusal("request.too_large", "too much", "never", None)
+    board.tell(PaperTaken(paper, new=True))
+    board.tell(PaperTaken(paper, new=False))
+    board.tell(PaperRefused(paper, Refusal("limit.storage", "the disk is full", "later", 40), 40.0))
+    board.tell(PaperRefused(paper, refusal, None))
+    board.tell(PaperUnread(paper, WireError("folder.attachment", "the disk has changed it"), 1.0))
+    assert capsys.readouterr().out.splitlines() == [
+        f"taken        {words}",
+        f"known        {words}",
+        f"not yet      {words}: the disk is full [limit.storage]",
+        "             nothing is lost; tried again by itself, first in 40 s",
+        f"refused      {words}: too much [request.too_large]",
+        "             it will not be taken as it is, and is kept here: call the commission",
+        f"put right    {words}: the disk has changed it [folder.attachment]",
+        "             nothing is lost; tried again by itself, first in 1 s",
+    ]
+    outbox.papers.append(paper)
+    board.begin()
+    assert "papers       1 not delivered yet" in capsys.readouterr().out
+    board.end([], [paper])
+    assert "every statement is delivered, 1 of 1 papers still to be" in capsys.readouterr().err

@@ -163,6 +163,19 @@ class TestTimes:
         assert codes(caught.value) == [("as_of", "time")]
 
 
+def test_a_required_figure_may_stand_once_for_all_contests(definition: Definition) -> None:
+    values = box.result()
+    values["figures"] = {"registered": 1200, "in_box": 1000}
+    for count in (own for own in values["contests"].values()):  # type: ignore[attr-defined]
+        del count["figures"]["in_box"]
+    report = Report.of(judged(definition, values).report)
+    assert report.figures == {1: 1200, 9: 1000}
+    assert all(9 not in count.figures for count in report.counts)
+    del values["figures"]["in_box"]  # type: ignore[attr-defined]
+    expected = [(f"contests.{contest}.figures.in_box", "figure_missing") for contest in (1, 2)]
+    assert faults(definition, values) == expected
+
+
 def put(path: str, value: object) -> Callable[[Values], None]:
     """Set what stands at a key path."""
 

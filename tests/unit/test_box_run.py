@@ -63,6 +63,7 @@ class Machine:
                     lambda file: self.sign(file),
                     outbox,
                     self.world.sender(outbox),
+                    self.world.paper_sender(outbox),
                     {number: station.closes_at for number, station in stations.items()},
                     clock=self.now,
                     online=online,

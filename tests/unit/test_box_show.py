@@ -136,8 +136,8 @@ def test_other_reports(report: Content, expected: dict[str, str]) -> None:
         ((7,), "resume", {}),
         ((8, 1, 3), "status", {"source": "machine", "status": "certified"}),
         ((9, HASH), "roster", {"roster": HEX}),
-        ((10, HASH), "accept_definition", {"definition": HEX}),
-        ((11, 0, 1_800_000_000_000), "closing_time", {"station": 0, "closes_at": 1_800_000_000_000}),
+        ((10, HASH), "definition", {"definition": HEX}),
+        ((11, 0, 1_800_000_000_000), "close", {"station": 0, "closes_at": 1_800_000_000_000}),
         ((12, 8), "cancel", {"station": 8}),
         ((13, 4), "undo", {"number": 4}),
     ],
@@ -149,7 +149,7 @@ def test_decisions(action: Content, word: str, fields: dict[str, object]) -> Non
     assert found["decision"] == f"2 of the commission: {word.replace('_', ' ')}"
     assert found["reason ky"] == "Себеп"
     assert found["decided at"] == "2027-01-15T08:00:00.000Z"
-    if word == "closing_time":
+    if word == "close":
         assert found["closes at"] == "2027-01-15T08:00:00.000Z"
     as_json = show.as_json(shown, None)
     assert as_json["action"] == {"action": word, **fields}

@@ -14,7 +14,7 @@ from tests.unit.election_folder import FILES, TOML, key, read, write
 NO_KEYS = TOML[: TOML.index("commission_keys")]
 
 
-def test_a_rehearsal_makes_a_box_and_a_terminal_a_station(tmp_path: Path) -> None:
+def test_a_rehearsal_makes_a_box_and_a_terminal_a_station_and_a_desk(tmp_path: Path) -> None:
     changes = {
         "election.toml": NO_KEYS,
         "devices.csv": None,
@@ -29,6 +29,7 @@ def test_a_rehearsal_makes_a_box_and_a_terminal_a_station(tmp_path: Path) -> Non
         Device(1, "box", (11,), 0, b"", ""),
         Device(2, "terminal", (11,), 0, b"", ""),
         Device(3, "terminal", (12,), 0, b"", ""),
+        Device(4, "desk", (), 1, b"", ""),
     ]
 
 
@@ -48,7 +49,7 @@ def test_devices_keep_their_numbers_and_wait_for_keys(tmp_path: Path, column: bo
 def test_a_header_without_devices_is_as_good_as_no_table(tmp_path: Path) -> None:
     election, _ = read_folder(write(tmp_path, {"devices.csv": "device,kind,station,key\n"}), rehearsal=True)
     assert election is not None
-    assert len(due_devices(election)) == 4
+    assert len(due_devices(election)) == 5
 
 
 def test_the_id_of_a_rehearsal_fits_its_bound_and_is_not_suffixed_twice(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_with_keys_and_the_manifests_are_a_whole_rehearsal(tmp_path: Path) -> No
     assert (definition.mode, definition.id) == ("rehearsal", "test-1-rehearsal")
     assert (definition.commission_keys, definition.commission_quorum) == ([key(50), key(51), key(52)], 2)
     roster = _core.Roster.load(found.folder / "roster", definition)
-    assert [(device.number, device.key) for device in roster.devices()] == [(n, key(n)) for n in range(1, 5)]
+    assert [(device.number, device.key) for device in roster.devices()] == [(n, key(n)) for n in range(1, 6)]
 
 
 def reversed_(devices: list[Device]) -> list[Device]:

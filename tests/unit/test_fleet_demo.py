@@ -1,6 +1,7 @@
 """The demonstration's board, its plain lines, what it reads in the feed, and what it compares in the end."""
 
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from clients.fleet.country import CLOSES_AT_MS, Country
+from clients.fleet.country import CLOSES_AT_MS, Country, Paper
 from clients.fleet.demo import FleetReport, Outcome, differences, one_error
+from clients.fleet.demo_after import Dispute, find, protocol
 from clients.fleet.demo_board import STEPS, FleetNews, View, board, line, ms, percent
 from clients.fleet.demo_feed import Feed, Seen, Snapshot, published_after
 from clients.fleet.demo_night import prepare, segments
@@ -21,12 +23,18 @@ from gateway.base.config import Config, read_config, render
 VOTES = (400_000, 312_345, 280_001, 150_000, 99_999, 77_000, 40_000, 30_000, 20_000, 10_000, 9_999)
 
 
-def snapshot(number: int = 1, *, reported: int = 0, size: int = 1) -> Snapshot:
-    return msgspec.json.decode(encoded(number, reported=reported, size=size), type=Snapshot)
+PAPER = (30, 20, 10, 5, 5, 5, 5, 5, 5, 5, 5)
+DISPUTE = Dispute(1_035, 7, (5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0), (4, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
-def encoded(number: int, *, reported: int, size: int = 1) -> bytes:
+def snapshot(number: int = 1, *, reported: int = 0, disputed: int = 1, size: int = 1) -> Snapshot:
+    data = encoded(number, reported=reported, disputed=disputed, size=size)
+    return msgspec.json.decode(data, type=Snapshot)
+
+
+def encoded(number: int, *, reported: int, disputed: int = 1, size: int = 1) -> bytes:
     """As docs/feed.md has it, as far as the board reads it, with a member that it does not."""
+    papers = [{"choice": at + 1, "votes": n, "share": n, "seats": None} for at, n in enumerate(PAPER)]
     choices = [{"choice": at + 1, "votes": n, "share": n // 200, "seats": None} for at, n in enumerate(VOTES)]
     return json.dumps(
         {
@@ -40,15 +48,15 @@ def encoded(number: int, *, reported: int, size: int = 1) -> bytes:
                 "cancelled": 0,
                 "reported": reported,
                 "held": 1,
-                "disputed": 1,
+                "disputed": disputed,
                 "annulled": 0,
                 "partial": 0,
-                "silent": 2_398 - reported,
+                "silent": 2_399 - reported - disputed,
             },
             "tally": {"turnout": {"registered": [1, 1], "identified": 1_602_000, "stations": 2_400}},
             "results": [
                 {"contest": 1, "source": 1, "choices": choices, "turnout": 5_500},
-                {"contest": 1, "source": 2, "choices": [], "turnout": None},
+                {"contest": 1, "source": 2, "choices": papers, "turnout": None},
             ],
         }
     ).encode()
@@ -151,6 +159,7 @@ def test_the_feed_is_read_as_it_grows(tmp_path: Path) -> None:
 
 
 def country(tmp_path: Path) -> Country:
+    first, second, *others = VOTES
     return Country(
         election=tmp_path,
         results=tmp_path,
@@ -158,19 +167,56 @@ def country(tmp_path: Path) -> Country:
         silent=(1, 2),
         held=3,
         disputed=4,
-        votes={1: VOTES},
+        # Before the commission has decided for the second result.
+        votes={1: (first + 1, second - 1, *others)},
+        papers={1: Paper({"valid": 100}, PAPER)},
     )
 
 
 def test_what_is_published_is_compared_with_what_was_counted(tmp_path: Path) -> None:
     own = country(tmp_path)
-    assert differences(own, snapshot(reported=2_396)) == []
-    assert differences(own, snapshot(reported=2_395)) == [
+    assert differences(own, DISPUTE, snapshot(reported=2_397, disputed=0)) == []
+    assert differences(own, DISPUTE, snapshot(reported=2_395)) == [
         "2,397 stations should be counted, 2,396 are published",
+        "0 stations should be disputed, 1 are published",
         "2 stations should be silent, 3 are published",
     ]
-    other = replace(own, votes={1: (*VOTES[:-1], 1)})
-    assert len(differences(other, snapshot(reported=2_396))) == 1
+    end = snapshot(reported=2_397, disputed=0)
+    other = replace(own, votes={1: (*own.votes[1][:-1], 1)})
+    assert differences(other, DISPUTE, end) == ["contest 1, choice 11: 1 votes counted, 9,999 published"]
+    undecided = DISPUTE._replace(second=DISPUTE.first)
+    assert len(differences(own, undecided, end)) == 2
+    other = replace(own, papers={1: Paper({}, (31, *PAPER[1:]))})
+    assert differences(other, DISPUTE, end) == [
+        "contest 1 on paper, choice 1: 31 votes counted, 30 published"
+    ]
+
+
+def station_object(*reports: tuple[int, int, tuple[int, ...]]) -> bytes:
+    packets = [
+        {"index": index, "report": report, "counts": [[1, [[11, 3]], votes], [2, [], [9]]]}
+        for index, report, votes in reports
+    ]
+    return json.dumps({"format": "tallygate-station/1", "packets": packets}).encode()
+
+
+def test_the_two_results_of_a_station_are_found_in_the_feed(tmp_path: Path) -> None:
+    folder = tmp_path / "stations" / "1"
+    folder.mkdir(parents=True)
+    with pytest.raises(WireError, match="station 1035 should have sent two results"):
+        find(tmp_path, 1_035)
+    (folder / "1035-9.json").write_bytes(station_object((9, 3, (1, 2))))
+    with pytest.raises(WireError, match=r"demo\.feed"):
+        find(tmp_path, 1_035)
+    (folder / "1035-12.json").write_bytes(station_object((12, 3, (2, 1)), (9, 3, (1, 2)), (3, 1, ())))
+    assert find(tmp_path, 1_035) == Dispute(1_035, 12, (1, 2), (2, 1))
+
+
+def test_a_paper_is_written_as_a_counts_file() -> None:
+    values = tomllib.loads(protocol(7, {1: Paper({"valid": 3, "in_box": 4}, (1, 2))}, "keying"))
+    assert values["report"] == "protocol"
+    assert (values["station"], values["cause"]) == (7, "keying")
+    assert values["contests"]["1"] == {"figures": {"valid": 3, "in_box": 4}, "votes": [1, 2]}
 
 
 @pytest.mark.parametrize("stations", [20, 2_400, 30_000])
@@ -216,7 +262,7 @@ def test_an_outcome_is_good_only_if_all_three_agree(tmp_path: Path) -> None:
         b'"audit":{"size":6,"delivered":5,"receipts":5,"faults":[]}}',
         type=FleetReport,
     )
-    good = Outcome(country(tmp_path), report, (), snapshot(reported=2_396), 0)
+    good = Outcome(country(tmp_path), report, (), snapshot(reported=2_397, disputed=0), DISPUTE, 0)
     assert good.good
     assert not replace(good, observer=1).good
     assert not replace(good, last=snapshot(reported=2_395)).good

@@ -44,7 +44,7 @@ def read(folder: Path, least: int, later: list[bytes] | None = None) -> Log | No
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write_later)
-            found.append(await witness.published(folder, VKEY, least))
+            found.append(await witness.published(folder, folder / "hidden", VKEY, least))
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
     return found[0]
@@ -56,6 +56,16 @@ def test_nothing_is_published(tmp_path: Path) -> None:
 
 def test_the_whole_log(tmp_path: Path) -> None:
     publish(tmp_path, ENTRIES)
+    found = read(tmp_path, len(ENTRIES))
+    assert found is not None
+    assert found.entries == ENTRIES
+
+
+def test_bundles_under_embargo(tmp_path: Path) -> None:
+    publish(tmp_path, ENTRIES)
+    (tmp_path / "tile").rename(tmp_path / "public")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "public").rename(tmp_path / "hidden" / "tile")
     found = read(tmp_path, len(ENTRIES))
     assert found is not None
     assert found.entries == ENTRIES
@@ -76,7 +86,7 @@ def test_not_in_time(tmp_path: Path) -> None:
 def test_another_log_than_its_head_says(tmp_path: Path) -> None:
     publish(tmp_path, ENTRIES, root=bytes(32))
     with pytest.raises(WireError) as caught:
-        trio.run(witness.published, tmp_path, VKEY, 1)
+        trio.run(witness.published, tmp_path, tmp_path / "hidden", VKEY, 1)
     assert caught.value.code == "feed.log"
 
 
@@ -84,5 +94,5 @@ def test_another_key(tmp_path: Path) -> None:
     publish(tmp_path, ENTRIES)
     other = VerifierKey(ORIGIN, bytes(SigningKey(b"\x04" * 32).verify_key))
     with pytest.raises(WireError) as caught:
-        trio.run(witness.published, tmp_path, other, 1)
+        trio.run(witness.published, tmp_path, tmp_path / "hidden", other, 1)
     assert caught.value.code.startswith("note.")

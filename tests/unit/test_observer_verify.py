@@ -88,7 +88,7 @@ def test_a_feed_that_follows_from_its_log(published: FeedWriter) -> None:
     assert verdict.agrees is True, verdict
     assert verdict.difference is None
     assert (verdict.snapshot, verdict.size, verdict.pinned) == (5, len(published.log), False)
-    assert set(verdict.counts) == set(Check)
+    assert set(verdict.counts) == set(Check) - {Check.EMBARGO}
     assert verdict.counts[Check.STATEMENTS] == len(published.log) == 10
     assert verdict.counts[Check.SNAPSHOTS] == verdict.counts[Check.FIGURES] == 5
     assert verdict.counts[Check.FILES] == len(files(published.feed))
@@ -247,6 +247,31 @@ def test_a_wrong_share(tmp_path: Path) -> None:
     differs(change(a_share, tmp_path), "feed.figures", "snapshots/6.json", "results[0].choices[0].share")
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "place"),
+    [
+        ("outcome", {"word": "tie", "choices": []}, "outcome.word"),
+        ("thresholds", [[1, "passed"]], "thresholds[0]"),
+        ("quorum", "failed", "quorum"),
+    ],
+)
+def test_a_wrong_outcome(tmp_path: Path, member: str, value: object, place: str) -> None:
+    def lie(latest: Latest) -> None:
+        cast(list[dict[str, object]], latest["results"])[0][member] = value
+
+    differs(change(lie, tmp_path), "feed.figures", "snapshots/6.json", f"results[0].{place}")
+
+
+def test_a_wrong_seat(tmp_path: Path) -> None:
+    def lie(latest: Latest) -> None:
+        result = cast(list[dict[str, list[dict[str, int | None]]]], latest["results"])[0]
+        choice = result["choices"][0]
+        choice["seats"] = 1 if choice["seats"] is None else choice["seats"] + 1
+
+    place = "results[0].choices[0].seats"
+    differs(change(lie, tmp_path), "feed.figures", "snapshots/6.json", place)
+
+
 def test_a_wrong_vote(tmp_path: Path) -> None:
     def lie(latest: Latest) -> None:
         tally = cast(dict[str, list[dict[str, dict[str, list[int]]]]], latest["tally"])
@@ -276,7 +301,8 @@ def test_a_wrong_vote(tmp_path: Path) -> None:
 )
 def test_another_member(member: str, value: object, tmp_path: Path) -> None:
     feed = change(lambda latest: cast(dict[str, object], latest).update({member: value}), tmp_path)
-    differs(feed, "feed.missing" if member == "snapshot" else "feed.figures")
+    other = {"snapshot": "feed.missing", "embargo_until": "feed.embargo"}
+    differs(feed, other.get(member, "feed.figures"))
 
 
 @pytest.mark.parametrize("value", ["2027-02-30T00:00:00.000Z", "2027-01-15T20:00:00Z", 5, None, "x\x00"])

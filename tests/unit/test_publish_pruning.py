@@ -18,13 +18,16 @@ class Place:
 
     def __init__(self, root: Path, disk: Disk) -> None:
         self.root = root
-        self.feed = Feed(root, root / "record", disk, Log("publish", lambda line: None, lambda: 0))
+        (root / "hidden").mkdir()
+        self.feed = Feed(
+            root, root / "record", disk, Log("publish", lambda line: None, lambda: 0), hidden=root / "hidden"
+        )
         self.pruner = Pruner(self.feed)
 
-    def name(self, now: float, *paths: str) -> None:
+    def name(self, now: float, *paths: str, hidden: bool = False) -> None:
         for path in paths:
-            self.feed.put(FeedFile(path, b"x"))
-        self.pruner.named(paths, now)
+            self.feed.put(FeedFile(path, b"x", hidden))
+        self.pruner.named(paths, now, hidden=hidden)
 
     def files(self) -> set[str]:
         return {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()}
@@ -96,3 +99,47 @@ def test_a_file_that_somebody_has_removed_is_no_trouble(place: Place) -> None:
     place.name(1, "areas/1/bb.json")
     (place.root / "areas/1/aa.json").unlink()
     assert place.pruner.prune(9_999) == 1
+
+
+def test_hidden_files_replace_hidden_ones_until_they_are_lifted(place: Place) -> None:
+    place.name(0, "areas/1/aa.json", "areas/2/bb.json", "log/tile/entries/000.p/3")
+    place.name(1, "areas/1/cc.json", "decisions/d1.json", "log/tile/entries/000.p/9", hidden=True)
+    place.name(1, "decisions/w1.json")
+    place.name(2, "areas/1/ee.json", "decisions/d2.json", "log/tile/entries/000", hidden=True)
+    place.name(2, "decisions/w2.json")
+    place.pruner.prune(KEPT_SECONDS + 2)
+    assert place.files() == {
+        # What the public had, and what nobody has replaced.
+        "areas/1/aa.json", "areas/2/bb.json", "log/tile/entries/000.p/3", "decisions/w2.json",
+        "hidden/areas/1/ee.json", "hidden/decisions/d2.json", "hidden/log/tile/entries/000",
+    }  # fmt: skip
+    assert place.feed.lift() == 3
+    place.pruner.lifted(1_000)
+    place.pruner.prune(1_000 + KEPT_SECONDS)
+    assert place.files() == {
+        "areas/1/ee.json", "areas/2/bb.json", "decisions/d2.json", "log/tile/entries/000"
+    }  # fmt: skip
+
+
+def test_a_public_file_that_hidden_ones_rest_on_stays(place: Place) -> None:
+    """After a start nothing tells which of the last snapshot's objects were public before."""
+    place.feed.put(FeedFile("areas/1/aa.json", b"x"))
+    place.feed.put(FeedFile("areas/1/old.json", b"x"))
+    place.pruner.named(["areas/1/aa.json"], 0, hidden=True)
+    assert place.pruner.adopt(0) == 1
+    place.pruner.prune(KEPT_SECONDS)
+    assert place.files() == {"areas/1/aa.json"}
+
+
+def test_what_is_being_written_is_lifted_the_next_time(place: Place) -> None:
+    folder = place.root / "hidden" / "attachments"
+    folder.mkdir()
+    (folder / "ab").write_bytes(b"paper")
+    (folder / ".cd.tmp").write_bytes(b"half")
+    (place.root / "hidden" / "notes.txt").write_bytes(b"nobody's")
+    assert place.feed.lift() == 1
+    assert place.files() == {"attachments/ab", "hidden/attachments/.cd.tmp", "hidden/notes.txt"}
+    (folder / ".cd.tmp").rename(folder / "cd")
+    assert (place.feed.lift(), place.feed.lift()) == (1, 0)
+    assert place.files() == {"attachments/ab", "attachments/cd", "hidden/notes.txt"}
+    assert not folder.exists()

@@ -29,6 +29,7 @@ from tests.unit.feed_helpers import (
     night,
     publisher,
     result,
+    root_of,
     turnout,
 )
 from tests.unit.tally_logs import Decision, Log, Step
@@ -58,7 +59,8 @@ def of_case(built: Built, root: Path) -> Publisher:
 def named(draft: Draft, files: dict[str, bytes]) -> dict[str, bytes]:
     """Every object that a snapshot names, found from it alone."""
     found = {layout.decisions(bytes.fromhex(draft.snapshot.decisions.sha256)): b""}
-    waiting = [(draft.snapshot.root.area, draft.snapshot.root.sha256)]
+    root = root_of(draft.snapshot)
+    waiting = [(root.area, root.sha256)]
     while waiting:
         number, sha256 = waiting.pop()
         path = layout.area(number, bytes.fromhex(sha256))

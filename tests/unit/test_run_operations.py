@@ -100,6 +100,25 @@ def test_health_in_every_state(state: State, live: int, ready: int, startup: int
     run(test)
 
 
+def test_what_a_role_tells_besides_is_json_one_question_at_a_time() -> None:
+    asked: list[str] = []
+
+    async def tell(target: str) -> bytes | None:
+        asked.append(target)
+        return b'{"station":7}' if target == "/stations/7" else None
+
+    async def test(listening: Listening) -> None:
+        assert (await listening.get("/stations/7"))[0] == 404
+        listening.health.tell = tell
+        status, headers, body = await listening.get("/stations/7")
+        assert (status, headers["content-type"], body) == (200, "application/json", b'{"station":7}')
+        assert (await listening.get("/stations/8"))[0] == 404
+        assert (await listening.get("/livez"))[0] == 200
+
+    run(test)
+    assert asked == ["/stations/7", "/stations/8"]
+
+
 def test_metrics_are_prometheus_text_and_head_has_no_body() -> None:
     async def test(listening: Listening) -> None:
         status, headers, body = await listening.get("/metrics")

@@ -17,13 +17,16 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from gateway.base.clock import DAY, RehearsalClock, Segment, format_time
+from gateway.base.clock import DAY, HOUR, RehearsalClock, Segment, format_time
 from gateway.base.config import Config, Roles, parse_address, render
 from gateway.base.metrics import IngestMetrics, PublishMetrics
 from gateway.cli import status as command
-from gateway.feed.models import Paused
+from gateway.feed import layout
+from gateway.feed.models import Paused, Progress
+from gateway.publish.embargo import withhold
+from gateway.publish.pause import order_pause
 from gateway.run import scrape as module
-from gateway.run.alarms import ALARMS, Alarm, judge
+from gateway.run.alarms import ALARMS, NIGHT, QUIET_DAY, QUIET_NIGHT, Alarm, judge
 from gateway.run.folder import NightFolder, ReadyFile, write_ready
 from gateway.run.scrape import Metrics, Scrape, scrape
 from gateway.run.status import (
@@ -31,6 +34,7 @@ from gateway.run.status import (
     Expiry,
     Look,
     NightStatus,
+    OperatorPause,
     Publication,
     Queue,
     RoleStatus,
@@ -164,6 +168,16 @@ def test_what_the_public_sees(watched: Watched) -> None:
     assert 0.4 <= (seen.publication.lag_p50_seconds or 0) < 9.0 <= (seen.publication.lag_p99_seconds or 0)
 
 
+def test_the_operators_pause_is_seen_whatever_runs(watched: Watched) -> None:
+    watched.night.pause.write_bytes(b"?")
+    seen, _ = watched.look()
+    assert seen.operator_pause is not None
+    assert "pause.unreadable" in (seen.operator_pause.fault or "")
+    order_pause(watched.night.pause, "Stop.", "2027-01-15T20:00:00.000Z")
+    seen, _ = watched.look()
+    assert seen.operator_pause == OperatorPause("2027-01-15T20:00:00.000Z", "Stop.", None)
+
+
 def test_what_cannot_be_read_is_said_and_the_rest_is_there(watched: Watched) -> None:
     watched.feed.publish()
     (watched.feed.root / "latest.json").write_bytes(b"{")
@@ -207,6 +221,7 @@ def healthy() -> NightStatus:
         statements=Statements(5, 0, 0, 0, 1.0),
         entries=9,
         snapshot=Snapshot(4, format_time(NOW), 3.0, 9, "unofficial-partial", None),
+        operator_pause=None,
         publication=Publication(0.5, 2.0, 0.0, True),
         queue=Queue(1, 100, 1, 100),
         disk=Disk(100 * 2**30, 2**30),
@@ -256,6 +271,20 @@ def expiry(name: str, begins: int, ends: int) -> tuple[Expiry, ...]:
     return (Expiry(name, format_time(NOW + begins), format_time(NOW + ends)),)
 
 
+def after(closing: int) -> NightStatus:
+    """So long behind the close."""
+    return change(closes_at=format_time(NOW - closing))
+
+
+def silent_since(silence: int) -> dict[str, Metrics]:
+    return {"ingest": one("tallygate_last_statement_timestamp_seconds", (NOW - silence) / 1000)}
+
+
+def knocks(good: int, refused: int) -> Metrics:
+    name = "tallygate_recent_handshakes"
+    return Metrics([(name, {"result": "ok"}, good), (name, {"result": "refused"}, refused)])
+
+
 DOWN = tuple(RoleStatus(role, "down") for role in ("ingest", "publish", "web", "monitor"))
 LATE = (RoleStatus("ingest", "ready", 1, loop_lag_seconds=3.0), *healthy().roles[1:])
 CASES = [
@@ -274,6 +303,14 @@ CASES = [
     ("PublishLagHigh", change(publication=Publication(0.5, 2.0, 30.0, True)), {}),
     ("GateFailed", change(snapshot=paused("gate")), {}),
     ("Paused", change(snapshot=paused("commission")), {}),
+    ("PausedByOperator", change(operator_pause=OperatorPause("2027-01-15T20:00:00.000Z", "Stop.", None)), {}),
+    ("PausedByOperator", change(operator_pause=OperatorPause(None, None, "pause.json: ?")), {}),
+    ("Paused", change(snapshot=paused("commission"), operator_pause=OperatorPause("x", "Stop.", None)), {}),
+    ("PublishNoRoom", change(snapshot=paused("gate")), {"publish": one("tallygate_publish_no_room", 1)}),
+    ("RosterMissing", change(snapshot=paused("gate")), {"publish": one("tallygate_missing_rosters", 1)}),
+    ("NoPacketsDuringWindow", after(QUIET_NIGHT), silent_since(QUIET_NIGHT)),
+    ("NoPacketsDuringWindow", after(-HOUR), silent_since(QUIET_DAY)),
+    ("HandshakeRejectsSurge", healthy(), {"ingest": knocks(100, 50)}),
     ("HeartbeatMissing", change(snapshot=Snapshot(4, format_time(NOW), 151.0, 9, "certified", None)), {}),
     ("ClockWaiting", change(election_time=None, speed=None), {}),
     ("DiskReserveLow", change(disk=Disk(2**29, 2**30)), {}),
@@ -294,6 +331,25 @@ def test_an_alarm(name: str, status: NightStatus, metrics: dict[str, Metrics]) -
     assert (alarm.name, alarm.level) == (name, ALARMS[name])
     assert alarm.words
     assert alarm.todo
+
+
+@pytest.mark.parametrize(
+    ("status", "metrics"),
+    [
+        (after(QUIET_NIGHT - 1), silent_since(QUIET_NIGHT)),
+        (after(QUIET_NIGHT), silent_since(QUIET_NIGHT - 1000)),
+        (after(NIGHT), silent_since(QUIET_NIGHT)),
+        (after(-HOUR), silent_since(QUIET_DAY - 1000)),
+        (
+            msgspec.structs.replace(after(QUIET_NIGHT), progress=Progress(0, 0, 0, 0, 2, 0, 2, 0, 2)),
+            silent_since(QUIET_NIGHT),
+        ),
+        (healthy(), {"ingest": knocks(0, 19)}),
+        (healthy(), {"ingest": knocks(1_000, 200)}),
+    ],
+)
+def test_no_alarm_where_nothing_is_due(status: NightStatus, metrics: dict[str, Metrics]) -> None:
+    assert judged(status, **metrics) == ()
 
 
 def test_every_alarm_has_a_case_and_stands_in_the_docs() -> None:
@@ -426,3 +482,12 @@ def test_the_board_fits_a_terminal_of_eighty_columns(watched: Watched) -> None:
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 80
     assert "GateFailed" in text
+
+
+def test_the_board_says_until_when_figures_are_hidden(watched: Watched, program: Program) -> None:
+    latest = watched.feed.publish()
+    watched.feed.write(layout.LATEST, withhold(latest, format_time(NOW + HOUR), latest.decisions))
+    told = program.good("status", watched.night.root)
+    assert "embargo      the public sees no figures until " in told
+    said = json.loads(program.good("status", watched.night.root, "--json"))["status"]["snapshot"]
+    assert said["embargo_until"] == format_time(NOW + HOUR)

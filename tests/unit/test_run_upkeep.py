@@ -19,7 +19,9 @@ from gateway.run.upkeep import (
     LAG_WINDOW,
     DiskSpace,
     KeptCounter,
+    Room,
     measure_loop_lag,
+    shared_reserve,
     sign_of_life,
 )
 
@@ -145,6 +147,49 @@ def test_the_disk_is_looked_at_again_and_again(tmp_path: Path) -> None:
 
     measured.run(disk.watch, test)
     assert len(looked) == 3
+
+
+def test_the_publisher_stops_at_half_of_the_reserve_and_goes_on_with_all_of_it(tmp_path: Path) -> None:
+    measured = Measured()
+    disk = DiskSpace(tmp_path, 1_000, measured.gauge, measured.log)
+    room = Room(disk, 1_000, measured.log)
+    assert room()  # nobody has looked yet
+    found = []
+    for free in (1_000, 500, 499, 500, 999, 1_000, 500, 0):
+        disk.free = free
+        found.append(room())
+    assert found == [True, True, False, False, False, True, True, False]
+    assert measured.events == ["publish.no_room", "publish.room", "publish.no_room"]
+    elsewhere = Room(disk, 0, measured.log)
+    assert elsewhere()
+
+
+def test_who_starts_without_room_waits_for_it(tmp_path: Path) -> None:
+    measured = Measured()
+    disk = DiskSpace(tmp_path, 1_000, measured.gauge, measured.log)
+    room = Room(disk, 1_000, measured.log)
+    disk.free = 1
+    waited: list[float] = []
+
+    async def wait() -> None:
+        await room.wait()
+        waited.append(trio.current_time())
+
+    async def test() -> None:
+        await measured.pass_time(3 * DISK_SECONDS)
+        assert not waited
+        disk.free = 1_000
+        await measured.pass_time(DISK_SECONDS)
+        await measured.pass_time(0)
+        assert waited
+
+    measured.run(wait, test)
+
+
+def test_the_reserve_concerns_who_shares_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "feed").mkdir()
+    assert shared_reserve(tmp_path, tmp_path / "feed", 7) == 7
+    assert shared_reserve(tmp_path, Path("/proc"), 7) == 0
 
 
 def test_a_real_disk_answers(tmp_path: Path) -> None:

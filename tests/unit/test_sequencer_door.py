@@ -8,7 +8,7 @@ import pytest
 from gateway import _core
 from gateway.base.clock import HOUR, MAX_TIME
 from gateway.base.config import Limits
-from gateway.ledger.protocol import Refused
+from gateway.ledger.protocol import Attachment, Named, Refused
 from gateway.sequencer.door import Door
 from gateway.sequencer.protocol import Role
 from tests.unit.sequencer_helpers import (
@@ -22,7 +22,11 @@ from tests.unit.sequencer_helpers import (
     SECOND_BOX,
     TERMINAL,
     Certificate,
+    ElectionClock,
     Scene,
+    WatchingLedger,
+    play,
+    staged,
 )
 
 FIRST_REPORT = OPENS - 12 * HOUR
@@ -203,3 +207,55 @@ def test_an_area_holds_what_is_below_it(scene: Scene) -> None:
         if definition.holds(area, station)
     }
     assert held == {(1, 8), (1, 11), (2, 8), (3, 8), (10, 11)}
+
+
+@pytest.mark.parametrize("role", ["box", "terminal", "desk"])
+def test_a_device_brings_the_papers_that_it_has_named(door: Door, role: Role) -> None:
+    named = Named(BOX, 8, 1, 1_000)
+    assert door.brings(Certificate(role, BOX), named)
+    assert not door.brings(Certificate(role, SECOND_BOX), named)
+
+
+@pytest.mark.parametrize(
+    ("courier", "station", "brings"),
+    [(1, 8, True), (1, 11, False), (1, 999, False), (2, 8, True), (2, 11, True), (3, 8, False)],
+)
+def test_a_courier_brings_papers_of_its_area(door: Door, courier: int, station: int, brings: bool) -> None:
+    # The station that the packet names decides, as it does for the packet: the device may have another.
+    assert door.brings(Certificate("courier", courier), Named(BOX, station, 1, 1_000)) == brings
+
+
+def test_the_commission_brings_no_papers(door: Door) -> None:
+    assert not door.brings(Certificate("commission", BOX), Named(BOX, 8, 1, 1_000))
+
+
+def test_quotas_of_papers(scene: Scene) -> None:
+    limits = Limits(attachment_bytes_per_device=100, attachment_bytes_per_desk_station=7)
+    door = Door(scene.definition, scene.roster, limits)
+    everywhere = scene.definition.stations_in(1)
+    assert everywhere is not None
+    assert door.paper_quota(BOX) == door.paper_quota(TERMINAL) == door.paper_quota(999) == 100
+    assert door.paper_quota(CAPITAL_DESK) == 100 + 7 * everywhere
+
+
+def test_what_the_log_says_of_a_paper(scene: Scene) -> None:
+    """Through the sequencer: each certificate sees what it may bring, and what is stored is so for all."""
+    sha256 = bytes(range(32))
+
+    async def test() -> None:
+        ledger = WatchingLedger()
+        ledger.named_[sha256] = [Named(BOX, 8, 1, 1_000), Named(SECOND_BOX, 11, 1, 1_000)]
+        async with staged(scene, ledger, clock=ElectionClock(NIGHT)) as stage:
+            ask = stage.sequencer.paper
+            limit = Limits().attachment_bytes_per_device
+            found = await ask(sha256, Certificate("box", BOX))
+            assert (found.named, found.stored) == ((Named(BOX, 8, 1, 1_000),), False)
+            assert found.quotas == {BOX: limit}
+            assert len((await ask(sha256, Certificate("courier", 2))).named) == 2
+            assert (await ask(sha256, Certificate("courier", 1))).named == found.named
+            assert (await ask(bytes(32), Certificate("box", BOX))).named == ()
+            await stage.sequencer.store_paper(sha256, 1_000, 1)
+            assert ledger.papers == {sha256: Attachment(sha256, 1_000, 1, NIGHT)}
+            assert (await ask(sha256, Certificate("box", SECOND_BOX))).stored
+
+    play(test)

@@ -43,6 +43,12 @@ def test_the_whole() -> None:
     assert field(said, "Content-Security-Policy") == FILE_POLICY
 
 
+def test_a_download_has_its_name() -> None:
+    said = answer({}, RESOURCE._replace(save_as="results-12.csv"), head=False)
+    assert field(said, "Content-Disposition") == 'attachment; filename="results-12.csv"'
+    assert field(ask(), "Content-Disposition") is None
+
+
 def test_head_has_the_fields_of_get_and_no_bytes() -> None:
     said = ask((b"range", b"bytes=0-1"), head=True)
     assert (said.status, said.headers, sent(said)) == (HTTPStatus.OK, ask().headers, b"")

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.site import files as module
 from gateway.site.files import CHUNK, FeedFiles, tag_of
+from gateway.site.names import find_file
 
 LARGE = bytes(range(256)) * (CHUNK // 128)
 
@@ -104,6 +105,31 @@ def test_bytes_that_were_changed_in_place_have_another_tag(feed: Path) -> None:
     assert before.tag != after.tag
     before.close()
     after.close()
+
+
+def test_the_tag_of_a_paper_costs_no_more_than_its_first_bytes(
+    feed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are more of them than are remembered, of 20 MiB each, and HEAD is sent in no time."""
+    sha256 = hashlib.sha256(LARGE).hexdigest()
+    (feed / "attachments").mkdir()
+    (feed / "attachments" / sha256).write_bytes(LARGE)
+    named = find_file(f"/attachments/{sha256}", rehearsal=False)
+    assert named is not None
+    read = []
+    real = os.pread
+
+    def pread(descriptor: int, length: int, offset: int) -> bytes:
+        data = real(descriptor, length, offset)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", pread)
+    opened = FeedFiles(feed).open(named.parts, named.tag)
+    assert opened is not None
+    opened.close()
+    assert opened.tag == tag_of(LARGE)
+    assert sum(read) == CHUNK
 
 
 def test_tags_are_remembered_and_forgotten(feed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

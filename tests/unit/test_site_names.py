@@ -52,6 +52,15 @@ def test_whatever_is_asked_for_stays_below_the_feed(target: bytes) -> None:
         ("/log/tile/0/x001/234", BYTES, FOR_EVER),
         ("/log/tile/entries/000.p/17", BYTES, FOR_EVER),
         ("/keys/log.vkey", TEXT, REHEARSAL),
+        ("/snapshots/12.changes.json", JSON, FOR_EVER),
+        ("/schemas/area.schema.json", JSON, REHEARSAL),
+        ("/exports/latest.note", TEXT, LIVE),
+        ("/exports/12.note", TEXT, FOR_EVER),
+        ("/exports/12/results.csv", "text/csv; charset=utf-8", FOR_EVER),
+        ("/exports/12/results.ndjson", "application/x-ndjson", FOR_EVER),
+        ("/exports/12/nist-cdf.json", JSON, FOR_EVER),
+        ("/exports/12/stations.parquet", "application/vnd.apache.parquet", FOR_EVER),
+        (f"/attachments/{HASH}", BYTES, FOR_EVER),
     ],
 )
 def test_a_file_has_its_type_and_its_time_in_caches(path: str, type: str, cache: str) -> None:  # noqa: A002
@@ -69,6 +78,7 @@ def test_a_file_has_its_type_and_its_time_in_caches(path: str, type: str, cache:
         (f"/areas/7/{HASH}.json", FOR_EVER),
         (f"/roster/{HASH}/devices.csv", FOR_EVER),
         ("/latest.json", LIVE),
+        ("/exports/12/results.csv", REHEARSAL),
     ],
 )
 def test_a_rehearsals_names_without_a_hash_come_again(path: str, cache: str) -> None:
@@ -98,6 +108,13 @@ def test_a_rehearsals_names_without_a_hash_come_again(path: str, cache: str) -> 
         "/keys",
         "/notes.txt",
         "/LATEST.JSON",
+        "/attachments",
+        "/attachments/",
+        f"/attachments/{HASH}.pdf",
+        f"/attachments/{HASH[:-1]}",
+        f"/attachments/{HASH.upper()}",
+        f"/attachments/{HASH}/{HASH}",
+        f"/attachments/.{HASH}.tmp",
     ],
 )
 def test_nothing_else_is_a_file(path: str) -> None:
@@ -130,3 +147,13 @@ def test_a_targets_path(target: bytes, path: str | None) -> None:
 @given(st.text(max_size=60))
 def test_a_path_is_decoded_once(text: str) -> None:
     assert path_of(b"/" + quote(text, safe="").encode()) == "/" + text
+
+
+def test_exports_are_downloads_with_their_snapshots_number() -> None:
+    named = find_file("/exports/12/nist-cdf.json", rehearsal=False)
+    assert named is not None
+    assert named.save_as == "nist-cdf-12.json"
+    for path in ("/exports/12.note", "/exports/latest.note", "/snapshots/12.json", f"/attachments/{HASH}"):
+        shown = find_file(path, rehearsal=False)
+        assert shown is not None
+        assert shown.save_as == ""

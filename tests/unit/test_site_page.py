@@ -3,9 +3,11 @@
 import copy
 import json
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,15 @@ from hypothesis import strategies as st
 from gateway import _core
 from gateway.base.errors import TallygateError
 from gateway.base.metrics import WebMetrics
-from gateway.feed.models import Paused, SourceWord
+from gateway.feed import layout
+from gateway.feed.models import Paused, Result, SourceWord, StatusWord
 from gateway.feed.reading import read_area
+from gateway.publish.embargo import withhold
 from gateway.site import pages as module
 from gateway.site.figures import contest_figures
 from gateway.site.files import FeedFiles
 from gateway.site.html import name, percent, plain
+from gateway.site.page import render
 from gateway.site.pages import SitePages
 from gateway.site.reading import FeedReader, View
 from gateway.site.server import Page
@@ -94,7 +99,7 @@ def view(feed: SiteFeed, area: int | None = None) -> View:
     latest = reader.latest()
     assert latest is not None
     made = reader.view(latest, area)
-    assert made is not None
+    assert isinstance(made, View)
     return made
 
 
@@ -130,6 +135,95 @@ def test_what_the_first_page_says(tmp_path: Path) -> None:
         "log/checkpoint",
     ):
         assert link in page.links, link
+
+
+def outcome_page(
+    tmp_path: Path, number: int, result: Mapping[str, Json], status: StatusWord = "unofficial-complete"
+) -> Read:
+    """The root's page, with something else said of a contest."""
+    tmp_path.mkdir(exist_ok=True)
+    feed = SiteFeed(tmp_path)
+    feed.publish(status=status)
+    shown = view(feed)
+    of_contest = next(one.machine for one in shown.area.contests if one.contest == number)
+    choices = shown.names.definition.choices(number)
+    plain_result: dict[str, Json] = {
+        "base": None,
+        "choices": [
+            {"choice": choice.number, "seats": None, "share": None, "votes": votes}
+            for choice, votes in zip(choices, of_contest.votes, strict=True)
+        ],
+        "contest": number,
+        "outcome": {"choices": [], "word": "none"},
+        "quorum": None,
+        "source": 1,
+        "thresholds": [],
+        "turnout": None,
+    }
+    made = msgspec.convert(plain_result | dict(result), Result)
+    latest = msgspec.structs.replace(shown.latest, results=(made,))
+    return Read(render(shown._replace(latest=latest)))
+
+
+def seats(*numbers: int) -> Json:
+    return [
+        {"choice": choice, "seats": own, "share": None, "votes": 1}
+        for choice, own in zip((1, 7, 9), numbers, strict=True)
+    ]
+
+
+def test_seats_stand_beside_the_votes(tmp_path: Path) -> None:
+    page = outcome_page(
+        tmp_path,
+        1,
+        {
+            "choices": seats(1, 75, 0),
+            "outcome": {"choices": [7], "word": "decided"},
+            "thresholds": [[7, "passed"]],
+        },
+    )
+    assert "By this preliminary count: the seats are shared out as below." in page.text
+    assert "Choice Votes Share Seats First party 30 75.00 % 75 Баарына каршы 10 25.00 % 0" in page.text
+    assert "threshold" not in page.text
+    below = outcome_page(tmp_path / "below", 1, {"thresholds": [[7, "failed"]]})
+    assert "Seats" not in below.text
+    assert "First party below the threshold 30" in below.text
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "choices", "said"),
+    [
+        (1, "none", [], None),
+        (1, "open", [], None),
+        (1, "no-quorum", [], "the quorum is not reached."),
+        (1, "tie", [7, 9], "equal votes leave it open between First party and Баарына каршы."),
+        (1, "run-off", [1, 7, 9], "round between Биринчи талапкер, First party and Баарына каршы."),
+        (1, "decided", [9], "nobody is elected: Баарына каршы has the most votes."),
+        (1, "decided", [], "nobody is elected."),
+        (1, "decided", [1], "elected: Биринчи талапкер."),
+        (2, "decided", [1], "the question is accepted."),
+        (2, "decided", [2], "the question is not accepted."),
+    ],
+)
+def test_what_follows_is_said_in_a_sentence(
+    tmp_path: Path, number: int, word: str, choices: list[Json], said: str | None
+) -> None:
+    page = outcome_page(tmp_path, number, {"outcome": {"choices": choices, "word": word}})
+    assert ("By this preliminary count:" in page.text) == (said is not None)
+    assert said is None or said in page.text.replace(" ,", ",").replace(" .", ".")
+    assert "By the count of all stations" not in page.text
+
+
+def test_a_certified_result_is_not_called_preliminary(tmp_path: Path) -> None:
+    page = outcome_page(tmp_path, 2, {"outcome": {"choices": [1], "word": "decided"}}, "certified")
+    assert "By the count of all stations: the question is accepted." in page.text
+    assert "reliminary" not in page.text
+
+
+def test_an_area_below_says_nothing_of_seats(tmp_path: Path) -> None:
+    feed = SiteFeed(tmp_path)
+    feed.publish(status="unofficial-complete")
+    assert "By this preliminary count" not in found(feed, "/area/2").text
 
 
 def test_every_link_is_a_page_or_a_name_of_the_feed(tmp_path: Path) -> None:
@@ -369,3 +463,43 @@ def test_the_figures_of_every_case_are_those_of_the_tally(case: Case, tmp_path: 
                 assert [(c.choice.number, c.votes, c.share) for c in figures.choices] == [
                     (c["choice"], c["votes"], c["share"]) for c in one["choices"]
                 ]
+
+
+class TestEmbargo:
+    """Pages of a snapshot without figures."""
+
+    def feed(self, folder: Path, paused: Paused | None = None) -> SiteFeed:
+        feed = SiteFeed(folder)
+        latest = feed.publish(2 if paused else 1, paused=paused)
+        feed.write(layout.LATEST, withhold(latest, "2027-01-16T18:00:00.000Z", latest.decisions))
+        return feed
+
+    def test_the_first_page_says_until_when(self, tmp_path: Path) -> None:
+        page = found(self.feed(tmp_path))
+        for words in (
+            "Results are under embargo until 2027-01-17 00:00:00 Asia/Bishkek .",
+            "1 of 2 stations counted (50.00 %)",
+            "Turnout so far: 800 people identified at 4 stations",
+            "Area Counted Turnout so far",
+            "log of 17 entries",
+        ):
+            assert words in page.text, words
+        for words in ("Parliament", "First party", "75.00"):
+            assert words not in page.text, words
+        assert not [link for link in page.links if link.startswith(("areas/", "stations/"))]
+        assert {"area/2", "area/10", "latest.json", "snapshots/1.json"} <= set(page.links)
+
+    @pytest.mark.parametrize(("area", "words"), [(2, "1 of 2 stations counted"), (3, "under embargo")])
+    def test_other_pages_too(self, area: int, words: str, tmp_path: Path) -> None:
+        page = found(self.feed(tmp_path), f"/area/{area}")
+        assert words in page.text
+        assert "Results are under embargo until" in page.text
+        assert "First party" not in page.text
+        assert "../" in page.links
+
+    def test_an_area_that_is_none(self, tmp_path: Path) -> None:
+        assert pages(self.feed(tmp_path)).find("/area/99") is None
+
+    def test_a_pause_without_its_reason(self, tmp_path: Path) -> None:
+        page = found(self.feed(tmp_path, Paused("commission", (), "2027-01-15T20:00:00.000Z")))
+        assert "The commission has paused publication since" in page.text

@@ -16,6 +16,7 @@ from clients.wire.definition import Definition
 from clients.wire.roster import Roster
 from gateway import _core
 from gateway.base.errors import CoreError
+from tests.unit.results_elections import Election, elections, load
 from tests.unit.tally_logs import (
     AREAS,
     CLOSES,
@@ -205,3 +206,33 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         assert caught.value.code == "argument.range"
     with pytest.raises(ValueError, match="32 bytes"):
         tally.offer_unusable(b"short")
+
+
+@settings(max_examples=60, deadline=None)
+@given(elections())
+def test_only_the_root_has_more_than_shares(election: Election) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        definition, roster, log = load(election, Path(folder))
+    tally = _core.Tally(definition, roster)
+    assert tally.apply(0, log) == len(log)
+    for area in definition.areas:
+        sums = json.loads(tally.area(area.number))["contests"][0]["machine"]
+        figures = [(code, total, stations) for code, total, stations in sums["figures"]]
+        registered, known = sums["registered"]
+        shares = _core.shares(definition, 1, sums["counted"], (registered, known), figures, sums["votes"])
+        result = json.loads(tally.results(area.number))[0]
+        assert shares == (result["base"], [one["share"] for one in result["choices"]], result["turnout"])
+        if area.parent is not None:
+            assert {one["seats"] for one in result["choices"]} == {None}
+            said = (result["thresholds"], result["quorum"], result["outcome"])
+            assert said == ([], None, {"choices": [], "word": "none"})
+
+
+def test_shares_of_other_numbers_than_an_object_has(tmp_path: Path) -> None:
+    contest, two = "choose,,1,1,0,plurality,votes,,,,,,,", (("candidate", ""), ("candidate", ""))
+    definition, _, _ = load(Election(contest, two, ("", "", ""), (None, None, None)), tmp_path)
+    assert _core.shares(definition, 1, 1, (5, 1), [(9, 4, 1)], [1, 2]) == (3, [3_333, 6_667], 8_000)
+    for number, votes in ((2, [1, 2]), (1, [1]), (1, [2**53 - 1, 1]), (1, [2**64 - 1, 1])):
+        with pytest.raises(CoreError) as refused:
+            _core.shares(definition, number, 1, (5, 1), [], votes)
+        assert refused.value.code == "argument.range"

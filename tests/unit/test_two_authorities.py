@@ -201,8 +201,8 @@ class Choosable:
     def __init__(self, packets: Mapping[Choice, bytes]) -> None:
         self._packets = packets
 
-    def choosable(self, choice: Choice) -> bytes | None:
-        return self._packets.get(choice)
+    def choosable(self, choice: Choice) -> bytes | str:
+        return self._packets.get(choice, "not chosen here")
 
 
 class Both:

@@ -1,9 +1,11 @@
 """The clients' connection: what it trusts, what it takes, and what it says when something is wrong."""
 
+import hashlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trio
@@ -15,6 +17,7 @@ from clients.wire.client import Answer
 from clients.wire.errors import WireError
 from clients.wire.site import Address
 from gateway.base.clock import DAY
+from gateway.ledger.protocol import Named
 from gateway.pki import certificates as x
 from gateway.pki.authority import open_authority
 from tests.boxport_client import FakeIntake, Identity, Site, serving, step
@@ -367,3 +370,103 @@ class TestNoLine:
                     clock.jump(client.ATTEMPT_SECONDS - 1)
 
         trio.run(main, clock=clock)
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200_000)
+SHA256 = hashlib.sha256(PNG).digest()
+PAPER = f"/v1/attachments/{SHA256.hex()}"
+
+
+class TestPapers:
+    """A file on its way to the real port: nothing is sent that the gateway does not want."""
+
+    def upload(self, site: Site, *, times: int = 1, named: bool = True) -> tuple[list[int], float, bool]:
+        """The statuses of uploads on one connection, the bytes that the port took, and whether it is open."""
+
+        async def main() -> tuple[list[int], float, bool]:
+            intake = FakeIntake()
+            if named:
+                intake.named[SHA256] = (Named(1, 101, 2, len(PNG)),)
+            async with serving(site, intake) as served:
+                address = Address(served.address.host, served.address.port)
+                async with client.connected(address, context(site)) as line:
+                    statuses = [
+                        (await line.upload(PAPER, PNG, media_type="image/png")).status for _ in range(times)
+                    ]
+                    return statuses, served.value("tallygate_papers_received_bytes_total"), line.open
+
+        return trio.run(main)
+
+    def test_a_paper_is_sent_once_it_is_wanted(self, boxport_site: Site) -> None:
+        assert self.upload(boxport_site) == ([201], len(PNG), True)
+
+    def test_one_that_is_there_is_not_sent(self, boxport_site: Site) -> None:
+        assert self.upload(boxport_site, times=2) == ([201, 200], len(PNG), False)
+
+    def test_one_that_is_refused_is_not_sent(self, boxport_site: Site) -> None:
+        assert self.upload(boxport_site, named=False) == ([422], 0, False)
+
+    def test_a_gateway_that_does_not_say_go_on_gets_it_all_the_same(self, boxport_site: Site) -> None:
+        clock = MockClock()
+
+        async def main() -> None:
+            async with (
+                lying(server_context(boxport_site), lambda body: (http(201, body[:8], {}), "open")) as (
+                    address,
+                    seen,
+                ),
+                client.connected(address, context(boxport_site)) as line,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(later)
+                answer = await line.upload(PAPER, PNG, media_type="image/png", last=True)
+                assert (answer.status, answer.body, line.open) == (201, PNG[:8], False)
+                assert (seen.bodies, seen.last) == ([PNG], [True])
+
+        async def later() -> None:
+            await step(clock, 10)
+
+        trio.run(main, clock=clock)
+
+    def test_a_dead_line_ends_with_its_deadline(self, boxport_site: Site) -> None:
+        clock = MockClock()
+        errors: list[str] = []
+
+        async def main() -> None:
+            async with (
+                lying(server_context(boxport_site), lambda _: (b"", "silence")) as (address, _),
+                trio.open_nursery() as nursery,
+            ):
+
+                async def upload() -> None:
+                    try:
+                        async with client.connected(address, context(boxport_site)) as line:
+                            await line.upload(PAPER, PNG, media_type="image/png")
+                    except WireError as error:
+                        errors.append(f"{error.code} {'225 seconds' in error.detail}")
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(upload)
+                for _ in range(23):
+                    await step(clock, 10)
+
+        trio.run(main, clock=clock)
+        assert errors == ["line.timeout True"]
+
+    @pytest.mark.parametrize("end", ["close", "reset"])
+    def test_a_line_that_breaks(self, boxport_site: Site, end: Literal["close", "reset"]) -> None:
+        async def upload() -> None:
+            async with (
+                lying(server_context(boxport_site), lambda _: (b"", end)) as (address, _),
+                client.connected(address, context(boxport_site)) as line,
+            ):
+                await line.upload(PAPER, PNG, media_type="image/png")
+
+        clock = MockClock(autojump_threshold=0.5)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            trio.run(upload, clock=clock)
+        found: BaseException = caught.value
+        while isinstance(found, BaseExceptionGroup):
+            [found] = found.exceptions
+        assert isinstance(found, WireError)
+        assert found.code == "line.broken"

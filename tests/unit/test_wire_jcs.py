@@ -76,7 +76,7 @@ def test_the_canonical_bytes(value: JsonValue, written: bytes) -> None:
         {1: 2},
         {None: 1},
         {1},
-        object(),
+        object,
         [[True]],
     ],
     ids=repr,

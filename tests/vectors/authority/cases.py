@@ -159,6 +159,20 @@ def _taking() -> Iterator[Script]:
     script.state = State(paused=True)
     yield script
 
+    script = opened("another log's decisions", "of a second night with this definition: none fits here")
+    theirs = script.content(opening(rosters.hash_of(rosters.LARGER)), number=1, previous=b"")
+    their_pause = script.content(_PAUSE, previous=sha256(encode(theirs)))
+    for content in (theirs, their_pause):
+        for member in (0, 1, 2):
+            script.sign(member, content)
+    status = script.content((8, 1, 1))
+    script.sign(1, status)
+    script.is_taken(status, script.sign(2, status))
+    script.is_not_taken(theirs, "void")
+    script.is_not_taken(their_pause, "void")
+    script.state = State(status=(1, None))
+    yield script
+
     script = Script("the first decision is another", "void, and nothing opens the log after it")
     script.decide(_PAUSE, "void")
     script.decide(opening(), "void")
