@@ -818,8 +818,8 @@ class Tally:
         """Canonical JSON of `progress`: how many stations are in which state."""
 
 # Base, shares by choice and turnout (hundredths of a percent) of a contest in one source, from the numbers of
-# an area's object: stations counted, `registered`, `figures` and `votes` of its sums (docs/tally.md, "From the
-# integers"). `argument.range`: no such contest, another number of choices, or votes above 2^53−1 together.
+# an area's object: stations counted, `registered`, `figures` and `votes` of its sums (docs/tally.md).
+# `argument.range`: no such contest, another number of choices, or votes above 2^53−1 together.
 def shares(
     definition: Definition,
     contest: int,

@@ -23,7 +23,7 @@ from clients.wire.authority import Authority
 from clients.wire.definition import Definition
 from clients.wire.errors import WireError
 from clients.wire.feed import MAX_SNAPSHOT_BYTES, Listed, Snapshot
-from clients.wire.note import Checkpoint
+from clients.wire.note import Checkpoint, VerifierKey
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many entries are folded, of how many."""
@@ -40,6 +40,7 @@ class FeedLog:
         definition: the election's.
         snapshot: the newest one.
         head: of the log, never behind the snapshot.
+        log_key: that decision 1 names, under the log's origin.
         tally: of all entries.
         decisions: every payload that anybody has signed, by its first entry.
     """
@@ -47,6 +48,7 @@ class FeedLog:
     definition: Definition
     snapshot: Snapshot
     head: Checkpoint
+    log_key: VerifierKey
     tally: Tally
     decisions: Sequence[Listed]
 
@@ -124,7 +126,7 @@ def _read(folder: Folder, pinned: bytes | None, progress: Progress | None) -> Fe
             if progress is not None and replay.size % _STEP == 0:
                 progress(replay.size, head.size)
     logfiles.judge_root(head, replay.tree)
-    return FeedLog(own, newest, head, replay.tally, replay.listed())
+    return FeedLog(own, newest, head, opening.log_key, replay.tally, replay.listed())
 
 
 def _judge_figures(replay: Replay, newest: Snapshot) -> None:

@@ -51,6 +51,8 @@ def _known(log: FeedLog, listed: Listed) -> Known:
         why = taken.why
     elif taken is not None:
         why = f"another decision {listed.number} was taken, or it is about another definition"
+    elif listed.state == "void":
+        why = "it is about another definition"
     keys = log.definition.commission_keys
     return Known(
         listed.number,

@@ -96,10 +96,10 @@ def _judge_site(site: Site, ground: Ground, place: str) -> None:
     """Refuse gateways that keep another log than the decision is for."""
     if site.definition != ground.definition.sha256:
         raise WireError("decision.definition", "its gateways are of another definition", file=place)
-    if ground.log is not None and site.log_key.name != ground.log.head.origin:
+    if ground.log is not None and site.log_key != ground.log.log_key:
         raise WireError(
             "decision.log",
-            f"its gateways keep the log {site.log_key.name}, the feed is of {ground.log.head.origin}",
+            f"its gateways keep the log {site.log_key}, the feed is of {ground.log.log_key}",
             file=place,
         )
 

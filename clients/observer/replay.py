@@ -5,6 +5,7 @@ that snapshot must be. It reads no file; whoever drives it (`verify`, `watch`) h
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple, cast
@@ -31,6 +32,8 @@ FIGURES_DIFFER: Final = "feed.figures"
 CHAIN_DIFFERS: Final = "feed.chain"
 # Where the root's object is put into a snapshot, which no text within a snapshot can look like.
 _NO_TALLY: Final = b'"tally":0'
+# What a pause may change (feed.md, "Pause").
+_UNPAUSED: Final = frozenset({"information", "paused", "previous", "published_at", "snapshot", "software"})
 
 
 class Judged(NamedTuple):
@@ -98,6 +101,7 @@ class Replay:
         self._first_count: int | None = None
         self._before: Snapshot | None = None
         self._before_sha256: bytes | None = None
+        self._before_data = b""
         self._payloads: dict[bytes, _Payload] = {}
         self._decisions = b""
         # Pauses of the commission that snapshots tell of, with the number and whether under an embargo; and
@@ -301,7 +305,7 @@ class Replay:
         snapshot = parse(data, path)
         self.judge_log(snapshot, path)
         self._judge_pause(snapshot, path)
-        self._judge_embargo(snapshot, path)
+        self._judge_embargo(snapshot, path, known=True)
         expected = self._expected(snapshot, number)
         if data != expected:
             judge_bytes(path, data, expected, FIGURES_DIFFER, FROM_LOG)
@@ -336,8 +340,9 @@ class Replay:
         self._judge_root(snapshot, path)
         if snapshot.paused is not None:
             self._judge_paused(snapshot, snapshot.paused, path)
-        elif snapshot.embargo_until != self._embargo(snapshot.published_at):
-            raise _wrong_embargo(path, snapshot, self._embargo(snapshot.published_at))
+        self._judge_embargo(snapshot, path, known=False)
+        if snapshot.paused is not None:
+            self._judge_repeated(data, path)
         expected = withheld.expected(
             data, self._constant(snapshot, number), self._definition, self.tally.root, path
         )
@@ -354,6 +359,7 @@ class Replay:
         if snapshot.information is not None:
             self.informations.add(snapshot.information)
         self.number, self._before, self._before_sha256 = snapshot.number, snapshot, sha256
+        self._before_data = data
 
     def _embargo(self, published_at: str) -> str | None:
         """When the definition's embargo ends, for a snapshot of before."""
@@ -363,12 +369,17 @@ class Replay:
         until = feed.format_time(publish_at)
         return until if published_at < until else None
 
-    def _judge_embargo(self, snapshot: Snapshot, path: str) -> None:
-        """Whether figures are held back exactly while they have to be (feed.md, "Embargo")."""
+    def _judge_embargo(self, snapshot: Snapshot, path: str, *, known: bool) -> None:
+        """Whether figures are held back exactly while they have to be (feed.md, "Embargo").
+
+        `known`: its entries are taken; else it is believed that there is a result or protocol among them.
+        """
         before, first = self._before, self._first_count
+        open_before = before is not None and before.embargo_until is None
+        out = open_before and first is not None and first < self.newest_size
         if snapshot.paused is not None:
             expected = None if before is None else before.embargo_until
-        elif first is None or (before is not None and before.embargo_until is None and first < before.size):
+        elif out or (known and first is None):
             expected = None
         else:
             expected = self._embargo(snapshot.published_at)
@@ -400,6 +411,14 @@ class Replay:
             raise DifferenceError("feed.pause", detail, path, "log.size")
         if paused.by == "commission":
             self._told.append((snapshot.number, paused, snapshot.embargo_until is not None))
+
+    def _judge_repeated(self, data: bytes, path: str) -> None:
+        """Whether a paused snapshot, which nobody can recompute, says what the one before has said."""
+        found, before = json.loads(data), json.loads(self._before_data)
+        for member in sorted(found.keys() - _UNPAUSED):
+            if found[member] != before[member]:
+                detail = "is another than in the snapshot before, and publication is paused"
+                raise DifferenceError("feed.pause", detail, path, member)
 
     def _judge_note(self, snapshot: Snapshot, sha256: bytes, data: bytes, path: str) -> None:
         try:

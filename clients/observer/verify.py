@@ -257,6 +257,9 @@ class _Course:
                 self._judge_withheld(replay, logged, inventory, data, signed_note, head)
                 self._count(Check.SNAPSHOTS, number)
                 continue
+            if replay.withheld:
+                detail = f"is null, and {feed.LATEST} is under embargo: what is out is not hidden again"
+                raise DifferenceError("feed.embargo", detail, path, "embargo_until")
             if self._public is not None and snapshot.size > self._public:
                 # Before an embargo every entry of a snapshot is public.
                 list(logfiles.bundles(snapshot.size, inventory))

@@ -94,7 +94,7 @@ def watch_command(
     is published yet. Its log goes to stderr, one line of JSON an event. SIGTERM or Ctrl-C ends it; SIGHUP
     verifies everything at once.
     """
-    log = Log(lambda line: print(line, file=sys.stderr, flush=True), _now)
+    log = Log(_tell, _now)
     metrics = Metrics(version("tallygate"))
     source: Folder = feed if embargo is None else Source(feed, embargo)
     running = Watch(Monitor(source, definition, None), metrics, log, _now, interval)
@@ -117,6 +117,12 @@ def _words(error: Exception) -> str | None:
         found = [_words(inner) for inner in error.exceptions]
         return None if None in found else " ".join(map(str, found))
     return str(error) if isinstance(error, WireError | OSError) else None
+
+
+def _tell(line: str) -> None:
+    """In one piece with its end: other roles may write into the same file."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _now() -> int:

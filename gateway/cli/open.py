@@ -1,5 +1,6 @@
 """``tallygate open``: the commission's decision 1 becomes the beginning of a night's log."""
 
+import os
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ def open_log(night: Path, decision: Path) -> int:
     Its signatures, keys, origin and roster are checked against the night before anything is written.
     """
     folder = find_night(night)
-    opening = place_opening(folder, decision)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    opening = place_opening(folder, decision, None if credentials is None else Path(credentials))
     say(f"opening      {len(opening.statements)} signatures of decision 1, in {folder.data / 'opening'}")
     say(f"origin       {opening.origin}")
     say(f"Next:        tallygate serve {night}")

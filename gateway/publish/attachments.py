@@ -1,8 +1,8 @@
 """Papers on their way into the feed: those that the published log names, as soon as they are there.
 
 What lives here: `Papers`, which notes what entries name, and `Attachments`, a task of its own that copies
-files from ``data/attachments`` to ``attachments/`` of the feed, or of the folder of the embargo while the
-newest snapshot is under one. Publication never waits for it, and nothing in a snapshot depends on it.
+files from ``data/attachments`` to ``attachments/`` of the feed, or of the folder of the embargo until that is
+over. Publication never waits for it, and nothing in a snapshot depends on it.
 
 A copy is a file of the feed like any other: written under a name with a dot, durable, renamed. Its SHA-256 is
 compared with its name on the way, so what a disk has changed is not shown. Whoever removes a copy gets it
@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import trio
 
 from gateway import _core
+from gateway.base.clock import parse_time
 from gateway.base.files import PUBLIC_DIRECTORY, PUBLIC_FILE, write_all
 from gateway.base.logs import Log
 from gateway.base.media import MAX_PAPER, SYNCED
@@ -82,6 +83,7 @@ class Attachments:
         feed: the feed's folder.
         hidden: the embargo's.
         newest: the newest snapshot that is published.
+        publish_at: of the definition, ms; None: there is no embargo.
         free: free bytes on the feed's disk; None: not known.
         reserve: bytes that copies leave free: statements, and snapshots of them, come before scans.
         log: is told of papers that cannot be published.
@@ -96,6 +98,7 @@ class Attachments:
         hidden: Path,
         *,
         newest: Callable[[], Latest | None],
+        publish_at: int | None,
         free: Callable[[], int | None],
         reserve: int,
         log: Log,
@@ -106,6 +109,7 @@ class Attachments:
         self._feed = feed
         self._hidden = hidden
         self._newest = newest
+        self._publish_at = publish_at
         self._free = free
         self._reserve = reserve
         self._log = log
@@ -144,12 +148,18 @@ class Attachments:
                 self._missing |= dict.fromkeys(new)
                 self._seen.clear()
             if self._missing:
-                target = self._feed if latest.embargo_until is None else self._hidden
+                target = self._hidden if self._is_hidden(latest) else self._feed
                 more = self._copy_found(target / layout.ATTACHMENTS)
         except OSError as error:
             self._tell(str(error))
         self._metrics.papers_missing.set(len(self._missing))
         return more
+
+    def _is_hidden(self, latest: Latest) -> bool:
+        """Whether papers wait for the hour, also where no count has come: a scan may come before it."""
+        if latest.embargo_until is not None:
+            return True
+        return self._publish_at is not None and parse_time(latest.published_at) < self._publish_at
 
     def _tell(self, words: str) -> None:
         """Says what does not work, the same once."""

@@ -44,10 +44,15 @@ class Embargo:
         if self.first is None and statement.report in _COUNTS:
             self.first = index
 
-    @property
-    def began(self) -> bool:
-        """Whether anything of these entries was or is to be held back."""
-        return self._until is not None and self.first is not None
+    def over(self, published_at: int) -> bool:
+        """Whether everything that was hidden leaves with a snapshot that is not under embargo.
+
+        Papers are hidden also while there is no count: a protocol's scan may come before its figures.
+
+        Args:
+            published_at: of that snapshot, ms.
+        """
+        return self._until is not None and (self.first is not None or published_at >= self._until)
 
     def until(self, size: int, published_at: int, last: Latest | None) -> str | None:
         """Until when the figures of a snapshot stay here; None: they leave with it.

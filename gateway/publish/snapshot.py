@@ -247,7 +247,7 @@ class SnapshotBuilder:
             old_size=0 if last is None else last.log.size,
             size=head.size,
             hidden_from=self._embargo.first if hidden else None,
-            lifts=not hidden and self._embargo.began,
+            lifts=not hidden and self._embargo.over(published_at),
             flags=self._flags(),
             stations=len(candidate.stations),
             areas=len(candidate.areas),

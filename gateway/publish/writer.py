@@ -165,6 +165,9 @@ class Feed:
         ]
         if draft.changes is not None:
             named.insert(0, (layout.changes(number), draft.changes))
+        elif self.holds(_temporary(layout.changes(number))):
+            # Of a try at this number that died, with other entries: `recover` would give it its name.
+            self.disk.remove(self._temporary(layout.changes(number)))
         if draft.checkpoint is not None:
             checkpoint = draft.checkpoint.decode()
             named.insert(0, (layout.CHECKPOINT, draft.checkpoint))

@@ -17,7 +17,7 @@ import msgspec
 
 from gateway import _core
 from gateway.base.errors import TallygateError
-from gateway.base.files import PUBLIC_DIRECTORY, PUBLIC_FILE, finished_directory
+from gateway.base.files import PUBLIC_DIRECTORY, PUBLIC_FILE, finished_directory, sync_directory
 from gateway.election import Election, Faults, read_folder, with_keys, write_manifests
 from gateway.election.copies import is_whole
 from gateway.election.manifests import INFORMATION
@@ -124,7 +124,9 @@ def _put(night: NightFolder, built: Path, sha256: bytes) -> Path:
     """Gives the folder its place, whole or not at all."""
     target = night.informations / sha256.hex()
     if not is_whole(target, _MANIFEST, sha256):
-        night.informations.mkdir(mode=PUBLIC_DIRECTORY, exist_ok=True)
+        night.informations.mkdir(exist_ok=True)
+        night.informations.chmod(PUBLIC_DIRECTORY)
+        sync_directory(night.root)
         with finished_directory(target) as work:
             work.rmdir()
             built.rename(work)

@@ -31,7 +31,7 @@ class _DecisionFile(msgspec.Struct, frozen=True):
     signatures: tuple[_Signature, ...]
 
 
-def place_opening(night: NightFolder, file: Path) -> Opening:
+def place_opening(night: NightFolder, file: Path, credentials: Path | None) -> Opening:
     """Puts the signatures of decision 1 into ``data/opening``, exactly a quorum of them.
 
     Putting the same file there again changes nothing.
@@ -39,6 +39,7 @@ def place_opening(night: NightFolder, file: Path) -> Opening:
     Args:
         night: made by `init`, with its keys.
         file: the decision file with at least a quorum of signatures.
+        credentials: systemd's folder of credentials, where keys may be instead.
 
     Raises:
         TallygateError: ``opening.*``, ``keys.*``, ``manifest.*``, ``table.*``, ``file.*``.
@@ -46,8 +47,8 @@ def place_opening(night: NightFolder, file: Path) -> Opening:
     """
     definition = _core.Definition.load(night.definition)
     roster = _core.Roster.load(night.roster, definition)
-    log_key = _core.public_key(read_log_seed(night, None))
-    snapshot_key = _core.public_key(read_snapshot_seed(night, None))
+    log_key = _core.public_key(read_log_seed(night, credentials))
+    snapshot_key = _core.public_key(read_snapshot_seed(night, credentials))
     statements = _read(file)
     quorum = definition.commission_quorum
     if len(statements) < quorum:

@@ -108,8 +108,10 @@ async def _live(
                 night.feed,
                 night.embargo,
                 newest=lambda: press.newest,
+                publish_at=site.definition.publish_at,
                 free=lambda: space.free,
-                reserve=reserve,
+                # Copies too leave room for statements, where they share a disk.
+                reserve=reserve + config.limits.attachment_reserve_bytes,
                 log=around.log,
                 metrics=metrics,
             )

@@ -4,6 +4,7 @@ What is written here has the shape of snapshots and no sense; the whole role sta
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -345,3 +346,31 @@ def test_a_clean_end_is_known(tmp_path: Path) -> None:
             assert feed.begin() is clean
             if not clean:
                 feed.end()
+
+
+class Unsynced(CountingDisk):
+    """Kills when everything is written and nothing is durable."""
+
+    def sync_all(self) -> None:
+        raise Killed
+
+
+def test_what_a_crash_has_left_of_a_number_is_not_published_with_another_file(tmp_path: Path) -> None:
+    """One with a list of changes dies before its record; made again, it is under embargo and has none."""
+    folder = Folder(tmp_path)
+    with folder.open() as feed:
+        feed.recover()
+        feed.publish(draft(1, "a"), tiles(1))
+    with folder.open(Unsynced) as feed:
+        feed.recover()
+        with pytest.raises(Killed):
+            feed.publish(draft(2, "a"), tiles(2))
+    left = folder.feed / "snapshots" / ".2.changes.json.tmp"
+    assert left.exists()
+    with folder.open() as feed:
+        feed.recover()
+        feed.publish(dataclasses.replace(draft(2, "b"), changes=None), tiles(2))
+    with folder.open() as feed:
+        feed.recover()
+    assert not (folder.feed / "snapshots" / "2.changes.json").exists()
+    assert not left.exists()

@@ -169,7 +169,7 @@ def read_all(sock: ssl.SSLSocket) -> bytes:
 
 def test_every_kind_of_holder_gets_in(night: Night) -> None:
     holders = {line.role: line for line in night.lines if line.device != 2}
-    assert set(holders) == {"box", "terminal", "courier", "commission"}
+    assert set(holders) == {"box", "terminal", "desk", "courier", "commission"}
     with serving(night.config()) as server:
         for line in holders.values():
             with connected(night, server, night.of(line)) as sock:

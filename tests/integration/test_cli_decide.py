@@ -12,6 +12,7 @@ from clients.box.cli import main as box_main
 from clients.commission.cli import main
 from clients.observer.cli import main as observe_main
 from clients.wire.note import VerifierKey
+from tests.feed_writer import SNAPSHOT_KEY
 from tests.integration.client_cli import Program
 from tests.integration.test_cli_box_send import AFTER, make_box
 from tests.integration.test_cli_serve import EXAMPLES, Gateways, run, until
@@ -175,6 +176,7 @@ def test_gateways_of_another_log(served: Served, decide: Program, tmp_path: Path
     mine = ("--site", site, "--certificate", tmp_path / "certificate", "--tls-key", tmp_path / "tls_key")
     for change, code in (
         ({"log_key": str(VerifierKey("another.log", key.key))}, "decision.log"),
+        ({"log_key": str(VerifierKey(key.name, bytes(SNAPSHOT_KEY.verify_key)))}, "decision.log"),
         ({"definition": "00" * 32}, "decision.definition"),
     ):
         site.write_text(json.dumps({**other, **change}))

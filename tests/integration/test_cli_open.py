@@ -102,6 +102,18 @@ def test_a_quorum_and_no_more(
     assert len(list((night / "data" / "opening").iterdir())) == 2
 
 
+def test_keys_that_systemd_hands_over(
+    tallygate: gateway_cli.Program, decide: client_cli.Program, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need not be in the night folder (docs/operations.md)."""
+    file = prepared(decide, night, 1, 2)
+    (night / "keys").rename(night.parent / "credentials")
+    ended = tallygate("open", night, file)
+    assert (ended.code, "[keys.log]" in ended.err) == (1, True)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(night.parent / "credentials"))
+    tallygate.good("open", night, file)
+
+
 def test_another_roster(tallygate: gateway_cli.Program, decide: client_cli.Program, night: Path) -> None:
     """The same election, and another list of firmware than the commission has signed."""
     file = prepared(decide, night, 1, 2)

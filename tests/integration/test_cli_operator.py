@@ -283,6 +283,18 @@ def test_new_texts_are_published(night: Path, folder: Path, program: Program) ->
     assert (done["information"], done["new"], done["differences"]) == (shown(night), False, [])
 
 
+def test_publish_can_read_what_a_careful_operator_makes(night: Path, folder: Path, program: Program) -> None:
+    """Whatever the operator's umask: publish may run as another user."""
+    before = os.umask(0o077)
+    try:
+        program.good("information", "publish", night, folder)
+    finally:
+        os.umask(before)
+    made = night / "informations"
+    for path in (made, *made.rglob("*"), night / "data" / "information"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
 def rename(folder: Path, column: str, text: str, row: int = 1) -> None:
     path = folder / "stations.csv"
     rows = list(csv.reader(path.read_text().splitlines()))

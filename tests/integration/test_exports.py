@@ -325,6 +325,23 @@ def test_a_fault_of_ours_does_not_end_publication(publication: Publication) -> N
     live(publication, test)
 
 
+def test_nothing_is_signed_that_was_not_published(publication: Publication) -> None:
+    """The files are made of what lies on the disk, and that may be another snapshot than ours."""
+
+    async def test(life: Life) -> None:
+        async with life.serving(), exporting(life):
+            await life.snapshot(1)
+            place = publication.feed / "snapshots" / "1.json"
+            changed = json.loads(place.read_bytes())
+            changed["status"]["machine"] = "certified"
+            place.write_bytes(json.dumps(changed, separators=(",", ":"), sort_keys=True).encode())
+            await look(life)
+            await life.until(lambda: bool({"export.failed", "export.made"} & set(publication.events)))
+            assert numbers(publication) == []
+
+    live(publication, test)
+
+
 def test_the_reserve_stays_free(publication: Publication) -> None:
     async def test(life: Life) -> None:
         async with life.serving(), exporting(life, reserve=2**62):

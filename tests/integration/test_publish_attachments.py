@@ -13,7 +13,7 @@ from gateway import _core
 from gateway.base.metrics import PublishMetrics
 from gateway.feed.models import Latest, Paused
 from gateway.publish.attachments import Attachments, Papers
-from gateway.publish.loop import APART_SECONDS, LOOK_SECONDS
+from gateway.publish.loop import APART_SECONDS, HEARTBEAT_SECONDS, LOOK_SECONDS
 from tests.faults.night import OPENED_AT, statement, submit
 from tests.integration.publish_night import BOX_SEED, DEVICE, STATION, Life, Publication, live
 from tests.integration.test_publish_embargo import CLOSED, UNTIL, Embargoed, counts
@@ -69,6 +69,7 @@ class Scene:
             self.publication.feed,
             self.publication.hidden,
             newest=lambda: self.latest or press.newest,
+            publish_at=self.publication.night.definition.publish_at,
             free=lambda: self.free,
             reserve=1_000_000,
             log=self.publication.log,
@@ -334,7 +335,10 @@ def test_papers_come_up_to_the_published_size(tmp_path: Path) -> None:
 
 
 def test_an_embargo_hides_papers_until_its_hour(tmp_path: Path) -> None:
-    """With the real one: open before the first result, hidden behind it, and all public at the hour."""
+    """With the real one: hidden before and behind the first result, and all public at the hour.
+
+    A protocol's scan says what its figures will say, and may come before them.
+    """
     publication = Embargoed(tmp_path)
     scene = Scene(tmp_path / "unused", publication)
     early, late = scene.put(PDF), scene.put(PNG)
@@ -349,6 +353,8 @@ def test_an_embargo_hides_papers_until_its_hour(tmp_path: Path) -> None:
             life.tell()
             await life.snapshot(1)
             task.look()
+            assert scene.published() == {}
+            assert scene.published(publication.hidden) == {early.name: PDF}
             result: Content = (3, CLOSED, 1, 7, (), counts(), named(PNG))
             life.ledger.append([submit(publication.packet(result), "box:1", None)])
             life.tell()
@@ -356,11 +362,11 @@ def test_an_embargo_hides_papers_until_its_hour(tmp_path: Path) -> None:
             await life.pass_time(1)
             assert (await life.snapshot(2)).embargo_until is not None
             task.look()
-            assert scene.published() == {early.name: PDF}
-            assert scene.published(publication.hidden) == {late.name: PNG}
-            # Named in the public part of the log, and in the part that only its own folder has.
+            assert scene.published() == {}
+            assert scene.published(publication.hidden) == {early.name: PDF, late.name: PNG}
+            # One is named in the public part of the log.
             open_, whole = publication.verify(), publication.verify(all_of_it=True)
-            assert (open_.agrees, open_.counts[Check.PAPERS], open_.papers_missing) == (True, 1, 0)
+            assert (open_.agrees, open_.counts[Check.PAPERS], open_.papers_missing) == (True, 0, 1)
             assert (whole.agrees, whole.counts[Check.PAPERS], whole.papers_missing) == (True, 2, 0)
             publication.election_time = UNTIL
             await life.pass_time(LOOK_SECONDS + APART_SECONDS)
@@ -370,5 +376,31 @@ def test_an_embargo_hides_papers_until_its_hour(tmp_path: Path) -> None:
             assert scene.published(publication.hidden) == {}
             verdict = publication.verify()
             assert (verdict.agrees, verdict.counts[Check.PAPERS]) == (True, 2)
+
+    live(publication, test)
+
+
+def test_papers_come_at_the_hour_also_without_any_result(tmp_path: Path) -> None:
+    publication = Embargoed(tmp_path)
+    scene = Scene(tmp_path / "unused", publication)
+    scene.put(PDF)
+
+    async def test(life: Life) -> None:
+        async with life.serving():
+            task = scene.task(life)
+            await scene.name(life, 1, PDF)
+            task.look()
+            assert scene.published(publication.hidden) == {sha(PDF): PDF}
+            await life.pass_time(HEARTBEAT_SECONDS)
+            await life.snapshot(2)
+            assert scene.published() == {}
+            publication.election_time = UNTIL
+            await life.pass_time(HEARTBEAT_SECONDS)
+            await life.snapshot(3)
+            assert scene.published() == {sha(PDF): PDF}
+            scene.put(PNG)
+            await scene.name(life, 4, PNG)
+            task.look()
+            assert scene.published() == {sha(PDF): PDF, sha(PNG): PNG}
 
     live(publication, test)

@@ -8,6 +8,7 @@ Cadence: when a snapshot has other figures, status words or texts than the newes
 those were begun; at once where publication pauses or the count becomes complete. Never under an embargo.
 """
 
+import hashlib
 import math
 import os
 import re
@@ -203,6 +204,9 @@ class Exporter:
 
     def _put(self, latest: Latest, made: Made, work: Path) -> None:
         number = latest.snapshot
+        published = _core.canonical_json(msgspec.to_builtins(latest))
+        if made.snapshot != hashlib.sha256(published).hexdigest():
+            raise reading.malformed("these are not the bytes that were published", layout.snapshot(number))
         exports = Exports(made.origin, number, made.snapshot, made.files)
         note = _core.NoteSigner(reading.note_name(made.origin), self._seed).sign(exports.text).encode()
         self._remove(number)
